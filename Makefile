@@ -1,0 +1,39 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint types contract unit bench clean
+
+demo: $(STAMP)          ## install, train the baseline in the sandbox, show its verdict and the board
+	$(BIN)/speedrun run baseline --track cpu-1min
+	$(BIN)/speedrun leaderboard --show --track cpu-1min
+
+test: lint types contract unit    ## install, then lint, types, import contract, tests
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("speedrun needs Python 3.11 or newer: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+	cd template && ../$(BIN)/mypy --strict --config-file= --python-version 3.11 speedrun.py config.py
+
+contract: $(STAMP)
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/pytest -q -n 2
+
+bench: $(STAMP)         ## every figure that README quotes
+	$(BIN)/python bench/overhead.py
+	$(BIN)/python bench/startup.py
+
+clean:
+	rm -rf $(VENV) data/cache build *.egg-info

@@ -1,0 +1,268 @@
+"""What the parent and the worker say to each other: frames, message types, caps. No pickle, no code.
+
+A frame is a 12-byte prefix (big-endian: header length, payload length), a JSON header, and raw little-endian arrays
+whose total size the receiver knows beforehand or bounds. The parent never believes a length: a header over
+`HEADER_CAP` or a payload over what was asked for ends the conversation.
+
+This file travels into the sandbox, so it imports msgspec and the standard library only.
+"""
+
+import re
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+HEADER_CAP = 256 * 1024  # bytes
+PREFIX = struct.Struct(">IQ")
+CHUNK = 1 << 20  # bytes read or written at a time
+
+
+class ProtocolError(Exception):
+    """The other side broke the protocol: a foreign message, a wrong size, a header that is no JSON."""
+
+
+class Closed(Exception):  # noqa: N818 - an ending, not an error
+    """The other side closed its end."""
+
+
+class Expired(Exception):  # noqa: N818 - an ending, not an error
+    """The deadline passed before a whole frame arrived."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """Base of every message."""
+
+
+# ---------------------------------------------------------------------------------------------- parent → worker
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the worker locks itself into before it imports the submission. Default deny: empty means nothing."""
+
+    landlock: bool = False
+    read: tuple[str, ...] = ()  # trees that may be read and executed
+    write: tuple[str, ...] = ()  # trees that may be written
+    devices: tuple[str, ...] = ()  # device nodes that may be opened, written and controlled
+    seccomp: bool = False
+    rlimits: dict[str, int] = {}  # resource name without RLIMIT_, e.g. {"NOFILE": 1024}
+    parent_pid: int | None = None  # a process that may not be signalled
+    die_with_parent: bool = False
+
+
+class TrackView(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a submission may know of its track (`run.track`)."""
+
+    id: str
+    objective: str
+    limit_s: float
+    target_nats: float | None = None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One sandbox's work. Paths are as the worker sees them."""
+
+    phase: Literal["train", "score"]
+    submission: str
+    scratch: str
+    data: str | None = None  # train only: empty until GO
+    artifact: str | None = None  # score only
+    track: TrackView
+    overrides: dict[str, str] = {}  # field of Config → text, converted to the field's type
+    seed: int
+    device: str  # "cpu", "cuda:0"
+    rank: int = 0
+    world_size: int = 1
+    threads: int
+    vocab_size: int
+    max_context: int
+    separator: int | None = None  # token that starts every document; None: the data set has none
+
+
+class Hello(Message, tag="hello"):
+    """First word: lock down as told, then set the entry up."""
+
+    version: int = PROTOCOL_VERSION
+    policy: Policy
+    job: Job
+
+
+class Go(Message, tag="go"):
+    """The clock runs; the training shards are in the data folder."""
+
+    shards: tuple[str, ...]  # file names in official order
+
+
+class Tokens(Message, tag="tokens"):
+    """Rows to be scored. Payload: uint16 [rows, width + 1]; answered by LogProbs of the last `keep` targets a row."""
+
+    rows: int
+    width: int
+    keep: int
+
+
+class Cut(Message, tag="cut"):
+    """Rows for the twin. Payload: uint16 [rows, width + 1], then int32 [rows]: the position t whose next token's
+    distribution is wanted. Answered by Distribution."""
+
+    rows: int
+    width: int
+
+
+class Save(Message, tag="save"):
+    """Save the trained model and send its files. Answered by File … File, Saved."""
+
+
+# ---------------------------------------------------------------------------------------------- worker → parent
+
+
+class Locked(Message, tag="locked"):
+    """The lock-down holds; nothing of the submission has been imported yet."""
+
+    landlock_abi: int
+    seccomp: bool
+
+
+class Ready(Message, tag="ready"):
+    """Set-up is done. How the entry wants to be scored is fixed by this message of the training sandbox."""
+
+    parameters: int | None  # None: not a torch module
+    context: int  # tokens a window
+    stride: int  # tokens from one window to the next
+    rows: int  # most rows that one predict call gets
+
+
+class Log(Message, tag="log"):
+    """Something the entry says about its training."""
+
+    step: int | None = None
+    tokens: int | None = None
+    loss: float | None = None
+    metrics: dict[str, float] = {}
+
+
+class Done(Message, tag="done"):
+    """Training is over: the parent's clock stops when this arrives."""
+
+
+class LogProbs(Message, tag="logprobs"):
+    """Payload: float32 [rows, keep], natural log-probability of every wanted target."""
+
+
+class Distribution(Message, tag="distribution"):
+    """Payload: float32 [rows, width], the log-probability of every next token of the row, as for Tokens; then float32
+    [rows, vocab], logits at each row's cut, which the parent normalises."""
+
+
+class File(Message, tag="file"):
+    """One file of the artifact. Payload: its bytes."""
+
+    name: str
+
+
+class Saved(Message, tag="saved"):
+    """The artifact is complete."""
+
+    files: int
+
+
+class Failed(Message, tag="failed"):
+    """The entry ended with an error. `kind` is the worker's guess; the parent decides."""
+
+    kind: Literal["config", "missing", "syntax", "crash", "memory", "output"]
+    message: str
+    traceback: str = ""
+
+
+ToWorker = Hello | Go | Tokens | Cut | Save
+FromWorker = Locked | Ready | Log | Done | LogProbs | Distribution | File | Saved | Failed
+
+_to_worker = msgspec.json.Decoder(ToWorker)
+_from_worker = msgspec.json.Decoder(FromWorker)
+
+
+def decode_from_worker(header: bytes) -> FromWorker:
+    """Raises ProtocolError on anything but one of the worker's messages."""
+    try:
+        return _from_worker.decode(header)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"not a message of the protocol: {printable(str(error), 200)}") from None
+
+
+def decode_to_worker(header: bytes) -> ToWorker:
+    """The parent's word; raises msgspec.DecodeError."""
+    return _to_worker.decode(header)
+
+
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+
+
+def printable(text: str, limit: int) -> str:
+    """`text` without control, bidi and zero-width characters, at most `limit` characters (newline and tab stay)."""
+    clean = _CONTROL.sub("", text)
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+class Connection:
+    """One end of the socket. Deadlines are on `now`, a monotonic clock in seconds."""
+
+    def __init__(self, sock: socket.socket, now: Callable[[], float] = time.monotonic) -> None:
+        self._socket = sock
+        self._now = now
+
+    def send(self, message: Message, *arrays: bytes | memoryview, deadline: float | None = None) -> None:
+        """Raises Closed or Expired; arrays are sent as they are, one after the other."""
+        header = msgspec.json.encode(message)
+        views = [memoryview(array).cast("B") for array in arrays]
+        prefix = PREFIX.pack(len(header), sum(view.nbytes for view in views))
+        for view in (memoryview(prefix + header), *views):
+            sent = 0
+            while sent < view.nbytes:
+                self._arm(deadline)
+                try:
+                    sent += self._socket.send(view[sent : sent + CHUNK])
+                except TimeoutError:
+                    raise Expired from None
+                except OSError as error:
+                    raise Closed(str(error)) from None
+
+    def header(self, deadline: float | None = None) -> tuple[bytes, int]:
+        """The next frame's JSON header and the payload's length, which the caller checks before it reads on."""
+        header_bytes, payload_bytes = PREFIX.unpack(self.exactly(PREFIX.size, deadline))
+        if header_bytes > HEADER_CAP:
+            raise ProtocolError(f"a header of {header_bytes} bytes (at most {HEADER_CAP})")
+        return bytes(self.exactly(header_bytes, deadline)), payload_bytes
+
+    def exactly(self, size: int, deadline: float | None = None) -> bytearray:
+        """`size` bytes; the caller bounds `size`, memory grows only as bytes arrive."""
+        out = bytearray()
+        while len(out) < size:
+            self._arm(deadline)
+            try:
+                piece = self._socket.recv(min(CHUNK, size - len(out)))
+            except TimeoutError:
+                raise Expired from None
+            except OSError as error:
+                raise Closed(str(error)) from None
+            if not piece:
+                raise Closed("the other side closed the connection")
+            out += piece
+        return out
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _arm(self, deadline: float | None) -> None:
+        if deadline is None:
+            self._socket.settimeout(None)
+            return
+        left = deadline - self._now()
+        if left <= 0:
+            raise Expired
+        self._socket.settimeout(left)

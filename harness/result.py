@@ -1,0 +1,259 @@
+"""What a run leaves behind: one record, checked when it is made, written as JSON.
+
+Every value that the parent measured stands in a field of its own. What the submission merely says of itself stands
+under `declared` and `curve`. Units are in the names: `_s` seconds, `_nats` natural-log units, `_gib` 2**30 bytes.
+"""
+
+import math
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+# 1: the first.
+SCHEMA_VERSION = 1
+
+
+class Verdict(StrEnum):
+    """How a run ended. Only INTERNAL_ERROR is the platform's own fault; it never counts against a contestant."""
+
+    OK = "ok"
+    SETUP_TIMEOUT = "SETUP_TIMEOUT"
+    TIME_LIMIT = "TIME_LIMIT"
+    EVALUATION_TIMEOUT = "EVALUATION_TIMEOUT"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    CRASHED = "CRASHED"
+    BAD_OUTPUT = "BAD_OUTPUT"
+    NOT_PREDICTIVE = "NOT_PREDICTIVE"
+    PRETRAINED = "PRETRAINED"
+    ARTIFACT_LIMIT = "ARTIFACT_LIMIT"
+    PARAMETER_LIMIT = "PARAMETER_LIMIT"
+    RULE_VIOLATION = "RULE_VIOLATION"
+    OUTPUT_LIMIT = "OUTPUT_LIMIT"
+    INTERRUPTED = "INTERRUPTED"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+
+
+class Level(StrEnum):
+    """Sandbox levels, strongest first."""
+
+    NAMESPACES = "namespaces"
+    UID = "uid"
+    LANDLOCK = "landlock"
+    NONE = "none"
+
+
+class Tier(StrEnum):
+    """Who vouches for a record."""
+
+    SELF_REPORTED = "self-reported"
+    VERIFIED = "verified"
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A piece of a record: immutable, by keyword only, and no unknown field passes."""
+
+
+class Author(_Part):
+    name: str
+    link: str = ""
+
+
+class Entry(_Part):
+    """Who competes: from submission.toml and the folder's name."""
+
+    name: str
+    title: str
+    authors: tuple[Author, ...]
+    technique: str  # one line
+    based_on: str | None = None  # the name of another entry
+
+
+class TrackRef(_Part):
+    """The track as it was when the run began."""
+
+    id: str
+    version: int
+    sha256: str  # of the track's file
+    objective: Literal["lowest-loss", "fastest-to-loss"]
+    limit_s: float
+    target_nats: float | None = None
+
+
+class DatasetRef(_Part):
+    """The data set that was trained and scored on."""
+
+    id: str
+    sha256: str  # of the manifest's list of shards and their hashes
+    vocab_size: int
+    official: bool  # it is the one that the track names, with pinned hashes
+    floor_nats: float | None = None  # the generator's own loss on the scored tokens' split, nats a token
+
+
+class Score(_Part):
+    """The parent's sum over every scored target."""
+
+    loss_nats: float  # mean negative log-likelihood, nats a token
+    targets: int
+    context_tokens: int
+    stride_tokens: int
+    bits_per_byte: float | None = None  # where the manifest knows the bytes
+    target_met: bool | None = None  # None: the track has no target
+
+
+class Times(_Part):
+    """Seconds on the parent's monotonic clock; None: that phase was not reached."""
+
+    train_s: float | None = None  # GO to DONE, and saving beyond its allowance
+    setup_s: float | None = None
+    save_s: float | None = None
+    score_s: float | None = None  # rows only, without the sandbox's start
+    twin_s: float | None = None  # likewise
+    total_s: float = 0.0
+    setup_processor_s: float | None = None  # processor seconds that the whole tree used before GO
+    train_processor_s: float | None = None
+
+
+class TwinReport(_Part):
+    """What the scorer's answers were worth beyond the twin's (harness/twin.py says how)."""
+
+    sampled: int  # targets compared
+    seed: int  # of the sample
+    advantage_nats: float  # mean of log p_scorer − log p_twin, nats a token
+    low_nats: float  # 99.9 % interval of the mean
+    high_nats: float
+    p_value: float  # one-sided, of a mean not above the threshold
+    largest_nats: float  # largest single difference
+    before_cut_nats: float | None  # mean absolute difference at positions that both saw; None: there were none
+    finds_share: float  # smallest share of cheated targets that this sample finds with probability 0.99
+    finds_advantage_nats: float  # smallest uniform advantage that it finds with probability 0.99
+    kind: Literal["honest", "looks-ahead", "not-normalised", "unrepeatable"]
+
+
+class Artifact(_Part):
+    """The saved state: what was scored."""
+
+    sha256: str
+    bytes: int
+    files: int
+
+
+class Declared(_Part):
+    """What the submission said of itself. Nobody checked it."""
+
+    steps: int | None = None
+    tokens: int | None = None
+    loss_nats: float | None = None
+    metrics: dict[str, float] = {}
+
+
+class CurvePoint(_Part):
+    """One point of the declared training curve; `elapsed_s` alone is the parent's."""
+
+    elapsed_s: float
+    step: int | None = None
+    tokens: int | None = None
+    loss_nats: float | None = None
+
+
+class Device(_Part):
+    """An accelerator that was granted."""
+
+    name: str
+    memory_gib: float
+    driver: str = ""
+
+
+class SandboxReport(_Part):
+    """The level that ran, and what it holds and does not hold."""
+
+    level: Level
+    landlock_abi: int  # 0: none
+    memory_bound: Literal["cgroup", "polled", "rlimit"]
+    tree_kill: Literal["pidns", "uid", "cgroup", "sweep"]
+    guarantees: tuple[str, ...]
+    not_covered: tuple[str, ...]
+
+
+class Environment(_Part):
+    """The machine, without anything that names its owner."""
+
+    cpu: str
+    cores: int  # logical cores of the machine
+    threads: int  # granted to the run
+    memory_gib: float
+    devices: tuple[Device, ...]
+    system: str  # e.g. Linux-6.18-x86_64
+    python: str
+    packages: dict[str, str]
+    sandbox: SandboxReport
+    load_before: float | None  # 1-minute load average when the run began
+
+
+class SourceFile(_Part):
+    path: str  # relative, posix
+    text: str
+    sha256: str
+
+
+class Source(_Part):
+    """Every file of the entry as it ran."""
+
+    files: tuple[SourceFile, ...]
+    sha256: str  # over paths and hashes, sorted by path
+    git_commit: str | None = None
+    git_clean: bool | None = None  # no uncommitted change in the repository; None: no repository
+
+
+class Record(_Part):
+    """One run, whole. `leaderboard/results/<track>/<run_id>.json` holds one of these.
+
+    Raises:
+        ValueError: when the parts contradict each other (msgspec turns it into a ValidationError on decoding).
+    """
+
+    schema: int = SCHEMA_VERSION
+    run_id: str
+    entry: Entry
+    track: TrackRef
+    dataset: DatasetRef
+    started_at: str  # UTC, ISO 8601, whole seconds
+    seed: int  # drawn by the harness
+    verdict: Verdict
+    reason: str  # one paragraph for the reader; empty for an ok run
+    ran: bool  # training began
+    scored: bool  # the score is valid
+    ranked: bool  # it counts on the board
+    unranked_because: tuple[str, ...] = ()
+    score: Score | None = None
+    times: Times
+    twin: TwinReport | None = None
+    artifact: Artifact | None = None
+    parameters: int | None = None  # counted in the sandbox, by the worker
+    declared: Declared
+    curve: tuple[CurvePoint, ...] = ()
+    overrides: dict[str, str] = {}
+    environment: Environment
+    source: Source
+    peak_memory_gib: float | None = None
+    log_tail: str = ""  # the end of what the entry printed, control characters stripped
+    tier: Tier = Tier.SELF_REPORTED
+
+    def __post_init__(self) -> None:
+        if self.scored != (self.verdict is Verdict.OK):
+            raise ValueError("scored must say the same as verdict == ok")
+        if self.scored and (self.score is None or self.twin is None or self.times.train_s is None):
+            raise ValueError("a scored run has a score, a training time and a twin's report")
+        if self.scored and not self.ran:
+            raise ValueError("a scored run has run")
+        if self.ranked and not self.scored:
+            raise ValueError("a ranked run is scored")
+        if self.ranked == bool(self.unranked_because):
+            raise ValueError("a run is ranked exactly when nothing speaks against it")
+        if self.score is not None and not (math.isfinite(self.score.loss_nats) and self.score.targets > 0):
+            raise ValueError("a score is a finite number over at least one target")
+
+
+def encode(record: Record) -> bytes:
+    """The record as indented JSON, UTF-8, with a newline at the end."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
