@@ -83,7 +83,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     separator: int | None = None  # token that starts every document; None: the data set has none
 
 
-class Hello(Message, tag="hello"):
+class Hello(Message, frozen=True, kw_only=True, tag="hello"):
     """First word: lock down as told, then set the entry up."""
 
     version: int = PROTOCOL_VERSION
@@ -91,13 +91,13 @@ class Hello(Message, tag="hello"):
     job: Job
 
 
-class Go(Message, tag="go"):
+class Go(Message, frozen=True, kw_only=True, tag="go"):
     """The clock runs; the training shards are in the data folder."""
 
     shards: tuple[str, ...]  # file names in official order
 
 
-class Tokens(Message, tag="tokens"):
+class Tokens(Message, frozen=True, kw_only=True, tag="tokens"):
     """Rows to be scored. Payload: uint16 [rows, width + 1]; answered by LogProbs of the last `keep` targets a row."""
 
     rows: int
@@ -105,7 +105,7 @@ class Tokens(Message, tag="tokens"):
     keep: int
 
 
-class Cut(Message, tag="cut"):
+class Cut(Message, frozen=True, kw_only=True, tag="cut"):
     """Rows for the twin. Payload: uint16 [rows, width + 1], then int32 [rows]: the position t whose next token's
     distribution is wanted. Answered by Distribution."""
 
@@ -113,21 +113,21 @@ class Cut(Message, tag="cut"):
     width: int
 
 
-class Save(Message, tag="save"):
+class Save(Message, frozen=True, kw_only=True, tag="save"):
     """Save the trained model and send its files. Answered by File … File, Saved."""
 
 
 # ---------------------------------------------------------------------------------------------- worker → parent
 
 
-class Locked(Message, tag="locked"):
+class Locked(Message, frozen=True, kw_only=True, tag="locked"):
     """The lock-down holds; nothing of the submission has been imported yet."""
 
     landlock_abi: int
     seccomp: bool
 
 
-class Ready(Message, tag="ready"):
+class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """Set-up is done. How the entry wants to be scored is fixed by this message of the training sandbox."""
 
     parameters: int | None  # None: not a torch module
@@ -136,7 +136,7 @@ class Ready(Message, tag="ready"):
     rows: int  # most rows that one predict call gets
 
 
-class Log(Message, tag="log"):
+class Log(Message, frozen=True, kw_only=True, tag="log"):
     """Something the entry says about its training."""
 
     step: int | None = None
@@ -145,32 +145,32 @@ class Log(Message, tag="log"):
     metrics: dict[str, float] = {}
 
 
-class Done(Message, tag="done"):
+class Done(Message, frozen=True, kw_only=True, tag="done"):
     """Training is over: the parent's clock stops when this arrives."""
 
 
-class LogProbs(Message, tag="logprobs"):
+class LogProbs(Message, frozen=True, kw_only=True, tag="logprobs"):
     """Payload: float32 [rows, keep], natural log-probability of every wanted target."""
 
 
-class Distribution(Message, tag="distribution"):
+class Distribution(Message, frozen=True, kw_only=True, tag="distribution"):
     """Payload: float32 [rows, width], the log-probability of every next token of the row, as for Tokens; then float32
     [rows, vocab], logits at each row's cut, which the parent normalises."""
 
 
-class File(Message, tag="file"):
+class File(Message, frozen=True, kw_only=True, tag="file"):
     """One file of the artifact. Payload: its bytes."""
 
     name: str
 
 
-class Saved(Message, tag="saved"):
+class Saved(Message, frozen=True, kw_only=True, tag="saved"):
     """The artifact is complete."""
 
     files: int
 
 
-class Failed(Message, tag="failed"):
+class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     """The entry ended with an error. `kind` is the worker's guess; the parent decides."""
 
     kind: Literal["config", "missing", "syntax", "crash", "memory", "output"]
@@ -181,8 +181,8 @@ class Failed(Message, tag="failed"):
 ToWorker = Hello | Go | Tokens | Cut | Save
 FromWorker = Locked | Ready | Log | Done | LogProbs | Distribution | File | Saved | Failed
 
-_to_worker = msgspec.json.Decoder(ToWorker)
-_from_worker = msgspec.json.Decoder(FromWorker)
+_to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)
+_from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)
 
 
 def decode_from_worker(header: bytes) -> FromWorker:

@@ -54,12 +54,12 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A piece of a record: immutable, by keyword only, and no unknown field passes."""
 
 
-class Author(_Part):
+class Author(_Part, frozen=True, kw_only=True):
     name: str
     link: str = ""
 
 
-class Entry(_Part):
+class Entry(_Part, frozen=True, kw_only=True):
     """Who competes: from submission.toml and the folder's name."""
 
     name: str
@@ -69,7 +69,7 @@ class Entry(_Part):
     based_on: str | None = None  # the name of another entry
 
 
-class TrackRef(_Part):
+class TrackRef(_Part, frozen=True, kw_only=True):
     """The track as it was when the run began."""
 
     id: str
@@ -80,7 +80,7 @@ class TrackRef(_Part):
     target_nats: float | None = None
 
 
-class DatasetRef(_Part):
+class DatasetRef(_Part, frozen=True, kw_only=True):
     """The data set that was trained and scored on."""
 
     id: str
@@ -90,7 +90,7 @@ class DatasetRef(_Part):
     floor_nats: float | None = None  # the generator's own loss on the scored tokens' split, nats a token
 
 
-class Score(_Part):
+class Score(_Part, frozen=True, kw_only=True):
     """The parent's sum over every scored target."""
 
     loss_nats: float  # mean negative log-likelihood, nats a token
@@ -101,7 +101,7 @@ class Score(_Part):
     target_met: bool | None = None  # None: the track has no target
 
 
-class Times(_Part):
+class Times(_Part, frozen=True, kw_only=True):
     """Seconds on the parent's monotonic clock; None: that phase was not reached."""
 
     train_s: float | None = None  # GO to DONE, and saving beyond its allowance
@@ -114,7 +114,7 @@ class Times(_Part):
     train_processor_s: float | None = None
 
 
-class TwinReport(_Part):
+class TwinReport(_Part, frozen=True, kw_only=True):
     """What the scorer's answers were worth beyond the twin's (harness/twin.py says how)."""
 
     sampled: int  # targets compared
@@ -130,7 +130,7 @@ class TwinReport(_Part):
     kind: Literal["honest", "looks-ahead", "not-normalised", "unrepeatable"]
 
 
-class Artifact(_Part):
+class Artifact(_Part, frozen=True, kw_only=True):
     """The saved state: what was scored."""
 
     sha256: str
@@ -138,7 +138,7 @@ class Artifact(_Part):
     files: int
 
 
-class Declared(_Part):
+class Declared(_Part, frozen=True, kw_only=True):
     """What the submission said of itself. Nobody checked it."""
 
     steps: int | None = None
@@ -147,7 +147,7 @@ class Declared(_Part):
     metrics: dict[str, float] = {}
 
 
-class CurvePoint(_Part):
+class CurvePoint(_Part, frozen=True, kw_only=True):
     """One point of the declared training curve; `elapsed_s` alone is the parent's."""
 
     elapsed_s: float
@@ -156,7 +156,7 @@ class CurvePoint(_Part):
     loss_nats: float | None = None
 
 
-class Device(_Part):
+class Device(_Part, frozen=True, kw_only=True):
     """An accelerator that was granted."""
 
     name: str
@@ -164,7 +164,7 @@ class Device(_Part):
     driver: str = ""
 
 
-class SandboxReport(_Part):
+class SandboxReport(_Part, frozen=True, kw_only=True):
     """The level that ran, and what it holds and does not hold."""
 
     level: Level
@@ -175,7 +175,7 @@ class SandboxReport(_Part):
     not_covered: tuple[str, ...]
 
 
-class Environment(_Part):
+class Environment(_Part, frozen=True, kw_only=True):
     """The machine, without anything that names its owner."""
 
     cpu: str
@@ -190,13 +190,13 @@ class Environment(_Part):
     load_before: float | None  # 1-minute load average when the run began
 
 
-class SourceFile(_Part):
+class SourceFile(_Part, frozen=True, kw_only=True):
     path: str  # relative, posix
     text: str
     sha256: str
 
 
-class Source(_Part):
+class Source(_Part, frozen=True, kw_only=True):
     """Every file of the entry as it ran."""
 
     files: tuple[SourceFile, ...]
@@ -205,7 +205,7 @@ class Source(_Part):
     git_clean: bool | None = None  # no uncommitted change in the repository; None: no repository
 
 
-class Record(_Part):
+class Record(_Part, frozen=True, kw_only=True):
     """One run, whole. `leaderboard/results/<track>/<run_id>.json` holds one of these.
 
     Raises:
