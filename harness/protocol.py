@@ -12,7 +12,8 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -20,6 +21,9 @@ PROTOCOL_VERSION = 1
 HEADER_CAP = 256 * 1024  # bytes
 PREFIX = struct.Struct(">IQ")
 CHUNK = 1 << 20  # bytes read or written at a time
+
+
+Moved = TypeVar("Moved", int, bytes)
 
 
 class ProtocolError(Exception):
@@ -52,6 +56,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rlimits: dict[str, int] = {}  # resource name without RLIMIT_, e.g. {"NOFILE": 1024}
     parent_pid: int | None = None  # a process that may not be signalled
     die_with_parent: bool = False
+    drop_capabilities: bool = False
 
 
 class TrackView(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -154,8 +159,8 @@ class LogProbs(Message, frozen=True, kw_only=True, tag="logprobs"):
 
 
 class Distribution(Message, frozen=True, kw_only=True, tag="distribution"):
-    """Payload: float32 [rows, width], the log-probability of every next token of the row, as for Tokens; then float32
-    [rows, vocab], logits at each row's cut, which the parent normalises."""
+    """Payload: float32 [rows, vocab], logits at each row's cut, which the parent normalises; then float32 [rows], the
+    log-probability that the worker itself gives the row's token after the cut, as for Tokens."""
 
 
 class File(Message, frozen=True, kw_only=True, tag="file"):
@@ -210,27 +215,33 @@ def printable(text: str, limit: int) -> str:
 
 
 class Connection:
-    """One end of the socket. Deadlines are on `now`, a monotonic clock in seconds."""
+    """One end of the socket.
 
-    def __init__(self, sock: socket.socket, now: Callable[[], float] = time.monotonic) -> None:
+    Deadlines are on `now`, a monotonic clock in seconds. `idle` is called about every `SLICE_S` while nothing moves, so
+    that the parent can look at the sandbox's memory; what it raises ends the wait.
+    """
+
+    SLICE_S = 0.1
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        now: Callable[[], float] = time.monotonic,
+        idle: Callable[[], None] | None = None,
+    ) -> None:
         self._socket = sock
         self._now = now
+        self._idle = idle
 
     def send(self, message: Message, *arrays: bytes | memoryview, deadline: float | None = None) -> None:
-        """Raises Closed or Expired; arrays are sent as they are, one after the other."""
+        """One frame; arrays are sent as they are, one after the other. Raises Closed or Expired."""
         header = msgspec.json.encode(message)
-        views = [memoryview(array).cast("B") for array in arrays]
+        views = [memoryview(array).cast("B") for array in arrays if len(array)]
         prefix = PREFIX.pack(len(header), sum(view.nbytes for view in views))
         for view in (memoryview(prefix + header), *views):
             sent = 0
             while sent < view.nbytes:
-                self._arm(deadline)
-                try:
-                    sent += self._socket.send(view[sent : sent + CHUNK])
-                except TimeoutError:
-                    raise Expired from None
-                except OSError as error:
-                    raise Closed(str(error)) from None
+                sent += self._move(partial(self._socket.send, view[sent : sent + CHUNK]), deadline)
 
     def header(self, deadline: float | None = None) -> tuple[bytes, int]:
         """The next frame's JSON header and the payload's length, which the caller checks before it reads on."""
@@ -243,26 +254,29 @@ class Connection:
         """`size` bytes; the caller bounds `size`, memory grows only as bytes arrive."""
         out = bytearray()
         while len(out) < size:
-            self._arm(deadline)
-            try:
-                piece = self._socket.recv(min(CHUNK, size - len(out)))
-            except TimeoutError:
-                raise Expired from None
-            except OSError as error:
-                raise Closed(str(error)) from None
-            if not piece:
-                raise Closed("the other side closed the connection")
-            out += piece
+            out += self.some(size - len(out), deadline)
         return out
+
+    def some(self, size: int, deadline: float | None = None) -> bytes:
+        """At least one byte and at most `size`. Raises Closed or Expired."""
+        piece: bytes = self._move(partial(self._socket.recv, min(CHUNK, size)), deadline)
+        if not piece:
+            raise Closed("the other side closed the connection")
+        return piece
 
     def close(self) -> None:
         self._socket.close()
 
-    def _arm(self, deadline: float | None) -> None:
-        if deadline is None:
-            self._socket.settimeout(None)
-            return
-        left = deadline - self._now()
-        if left <= 0:
-            raise Expired
-        self._socket.settimeout(left)
+    def _move(self, action: Callable[[], Moved], deadline: float | None) -> Moved:
+        while True:
+            left = self.SLICE_S if deadline is None else deadline - self._now()
+            if left <= 0:
+                raise Expired
+            self._socket.settimeout(min(left, self.SLICE_S) if self._idle or deadline is not None else None)
+            try:
+                return action()
+            except TimeoutError:
+                if self._idle:
+                    self._idle()
+            except OSError as error:
+                raise Closed(str(error)) from None

@@ -124,7 +124,7 @@ class TwinReport(_Part, frozen=True, kw_only=True):
     high_nats: float
     p_value: float  # one-sided, of a mean not above the threshold
     largest_nats: float  # largest single difference
-    before_cut_nats: float | None  # mean absolute difference at positions that both saw; None: there were none
+    repeat_nats: float  # mean absolute difference over whole rows that both were given
     finds_share: float  # smallest share of cheated targets that this sample finds with probability 0.99
     finds_advantage_nats: float  # smallest uniform advantage that it finds with probability 0.99
     kind: Literal["honest", "looks-ahead", "not-normalised", "unrepeatable"]

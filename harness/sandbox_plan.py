@@ -1,0 +1,204 @@
+"""What a sandbox is to be: plain values, and functions of them that start nothing.
+
+Not covered: whether the system can hold the policy; the worker finds out, and ends when it can't.
+"""
+
+import os
+import site
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.protocol import Policy
+from harness.result import Level
+
+MIB = 2**20
+
+# What programs need of the system's own files; a path that is not there is left out.
+SYSTEM_TREES = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+ETC_FILES = (
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/alternatives",
+    "/etc/localtime",
+)
+PROCESSOR_FACTS = "/sys/devices/system/cpu"
+DEVICE_NODES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+NVIDIA_NODES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one sandbox may use, the whole tree together."""
+
+    memory_bytes: int
+    processes: int  # threads count as well
+    scratch_bytes: int
+    shm_bytes: int  # of /dev/shm
+    open_files: int  # a process
+    threads: int  # processor cores granted
+    output_bytes: int  # written to stdout and stderr
+
+
+@dataclass(frozen=True)
+class Mounts:
+    """The folders of one sandbox, as the parent sees them."""
+
+    boot: Path  # staged trusted files, read-only inside
+    submission: Path  # snapshot of the entry, read-only inside
+    run_folder: Path  # private to this sandbox; holds scratch at the levels without namespaces
+    data: Path | None = None  # read-only inside; what the parent links into it later appears inside
+    artifact: Path | None = None  # read-only inside
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The same folders as the worker sees them."""
+
+    boot: str
+    submission: str
+    scratch: str
+    data: str | None
+    artifact: str | None
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        return tuple(path for path in (self.boot, self.submission, self.data, self.artifact) if path is not None)
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """The Python that the worker runs, and the trees and files that it is made of."""
+
+    executable: str
+    trees: tuple[str, ...]
+
+    @classmethod
+    def current(cls) -> "Interpreter":
+        """The one that runs this: its base installation, its virtual environment, and the links between the two."""
+        found = [sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix, *site.getsitepackages()]
+        trees = outermost([each for path in found for each in (path, os.path.realpath(path)) if Path(each).exists()])
+        hops = [each for each in _links(sys.executable) if not under(each, trees)]
+        return cls(executable=sys.executable, trees=(*trees, *hops))
+
+
+def _links(path: str) -> list[str]:
+    """`path`, and every path that it leads through as a chain of links."""
+    chain = [path]
+    while os.path.islink(chain[-1]) and len(chain) < 40:  # noqa: PTH114 - normalised by hand, as the kernel walks
+        target = os.readlink(chain[-1])  # noqa: PTH115
+        chain.append(os.path.normpath(os.path.join(os.path.dirname(chain[-1]), target)))  # noqa: PTH118, PTH120
+    return chain
+
+
+def under(path: str, trees: tuple[str, ...]) -> bool:
+    """`path` is one of the trees, or lies in one."""
+    return any(Path(path).is_relative_to(tree) for tree in trees)
+
+
+def outermost(paths: list[str]) -> tuple[str, ...]:
+    """The paths without those that lie in another one, or among the system's own trees."""
+    kept: list[str] = []
+    for path in sorted(set(paths), key=lambda each: len(Path(each).parts)):
+        if not under(path, (*kept, *SYSTEM_TREES)):
+            kept.append(path)
+    return tuple(kept)
+
+
+def inside_of(level: Level, mounts: Mounts) -> Inside:
+    """Where the worker finds its folders: fixed names where there is a mount namespace, else the real ones."""
+    if level is Level.NAMESPACES:
+        return Inside(
+            boot="/boot",
+            submission="/submission",
+            scratch="/scratch",
+            data="/data" if mounts.data else None,
+            artifact="/artifact" if mounts.artifact else None,
+        )
+    return Inside(
+        boot=str(mounts.boot.resolve()),
+        submission=str(mounts.submission.resolve()),
+        scratch=str(mounts.run_folder.resolve() / "scratch"),
+        data=str(mounts.data.resolve()) if mounts.data else None,
+        artifact=str(mounts.artifact.resolve()) if mounts.artifact else None,
+    )
+
+
+def device_nodes(devices: tuple[str, ...]) -> tuple[str, ...]:
+    """The nodes behind `devices` ("cuda:0", …): the granted cards alone, and the driver's shared ones."""
+    cards = tuple(f"/dev/nvidia{name.removeprefix('cuda:')}" for name in devices if name.startswith("cuda:"))
+    return (*cards, *NVIDIA_NODES) if cards else ()
+
+
+def policy_for(
+    level: Level,
+    limits: Limits,
+    inside: Inside,
+    interpreter: Interpreter,
+    *,
+    devices: tuple[str, ...] = (),
+    parent_pid: int,
+    others: int = 0,
+    memory_bound: Literal["cgroup", "polled"] = "polled",
+    seccomp: bool = True,
+) -> Policy:
+    """What the worker locks itself into. Default deny: what is not named here is refused.
+
+    Args:
+        parent_pid: the harness, as the harness knows itself.
+        others: threads that the worker's user runs already (the kernel counts them against NPROC).
+        memory_bound: "polled" adds a limit to each process, because a poll may come late.
+        seccomp: the system has it; only level none may go without.
+    """
+    rlimits = {
+        "NPROC": limits.processes + others,
+        "NOFILE": limits.open_files,
+        "FSIZE": limits.scratch_bytes,
+        "CORE": 0,
+        "MSGQUEUE": 0,
+    }
+    if memory_bound == "polled" and not devices:  # CUDA reserves far more than it uses
+        rlimits["DATA"] = limits.memory_bytes
+    if level is Level.NONE:
+        return Policy(seccomp=seccomp, rlimits=rlimits, parent_pid=parent_pid, die_with_parent=True)
+    namespaces = level is Level.NAMESPACES
+    nodes = device_nodes(devices)
+    return Policy(
+        landlock=True,
+        read=(
+            *SYSTEM_TREES,
+            *ETC_FILES,
+            "/proc",
+            *(("/sys",) if nodes else (PROCESSOR_FACTS,)),
+            *interpreter.trees,
+            *inside.readable,
+        ),
+        write=(inside.scratch, "/dev/shm", *(("/tmp",) if namespaces else ())),
+        # The driver names its threads through /proc.
+        devices=(*DEVICE_NODES, *((*nodes, "/proc") if nodes else ())),
+        seccomp=True,
+        rlimits=rlimits,
+        # In a namespace of its own the worker can neither see the parent nor be its child.
+        parent_pid=None if namespaces else parent_pid,
+        die_with_parent=not namespaces,
+        drop_capabilities=not namespaces,
+    )
+
+
+def environment_for(limits: Limits, inside: Inside, devices: tuple[str, ...] = ()) -> dict[str, str]:
+    """The worker's whole environment; nothing of the host's passes, but for a GPU's library path (see Sandbox)."""
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": inside.scratch,
+        "TMPDIR": inside.scratch,
+        "USER": "entry",
+        "LOGNAME": "entry",
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": str(limits.threads),
+    }
+    if devices:
+        environment["CUDA_CACHE_PATH"] = f"{inside.scratch}/.cuda"
+        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    return environment

@@ -1,0 +1,381 @@
+"""One sandbox: started, watched, killed. The trusted parent's side; harness/lockdown.py is the inside."""
+
+import contextlib
+import os
+import pwd
+import secrets
+import select
+import signal
+import socket
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, NamedTuple, Self
+
+from harness import landlock, sandbox_claims, sandbox_launch, seccomp
+from harness.cgroup import Cgroup
+from harness.errors import UserError
+from harness.process_tree import ProcessTree, threads_of
+from harness.protocol import Policy
+from harness.result import Level, SandboxReport
+from harness.sandbox_launch import Launch, Launched, SandboxError
+from harness.sandbox_output import Output
+from harness.sandbox_plan import Interpreter, Limits, Mounts, environment_for, inside_of, policy_for
+from harness.sandbox_watch import Breach, Watch
+from harness.syscalls import PR_SET_DUMPABLE, prctl
+
+KILL_PATIENCE_S = 10.0
+_USER_IDS = range(61_184, 65_520)  # what systemd keeps for users of the moment: nobody's files belong to them
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How the worker ended."""
+
+    code: int | None  # None: a signal ended it
+    signal: int | None
+    oom_killed: bool  # the kernel stopped something in the tree at its memory limit
+
+
+class Killed(NamedTuple):
+    """How the tree was killed, and whether all of it was seen to be gone."""
+
+    how: sandbox_claims.TreeKill
+    complete: bool
+
+
+class Sandbox:
+    """A worker process and everything that it starts, confined at `level`; killed when the `with` block ends.
+
+    At level uid, and as root at level namespaces, the worker has a user id of its own. What the parent staged is opened
+    for reading then; files that are linked into `mounts.data` later must be readable for everybody.
+    """
+
+    def __init__(
+        self,
+        level: Level,
+        mounts: Mounts,
+        limits: Limits,
+        devices: tuple[str, ...] = (),
+        *,
+        program: str = "harness/worker.py",
+        interpreter: Interpreter | None = None,
+    ) -> None:
+        """`program`: the script below `mounts.boot`, started with the number of its socket.
+
+        `interpreter`: the Python that runs it; this process's own when none is given.
+        """
+        self.level = level
+        self.inside = inside_of(level, mounts)
+        self._mounts = mounts
+        self._limits = limits
+        self._devices = devices
+        self._program = program
+        self._interpreter = interpreter or Interpreter.current()
+        self._as_root = os.geteuid() == 0
+        self._user = _unused_user() if self._as_root and level in (Level.NAMESPACES, Level.UID) else None
+        self._cgroup: Cgroup | None = None
+        self._output: Output | None = None
+        self._launched: Launched | None = None
+        self._tree: ProcessTree | None = None
+        self._watch: Watch | None = None
+        self._socket: socket.socket | None = None
+        self._policy: Policy | None = None
+        self._exit: Exit | None = None
+        self._ended: Killed | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        if self._socket is not None:
+            self._socket.close()
+        if self._scratch_on_disk is not None:
+            # rm walks folders that are nested deeper than a path or Python's stack can be.
+            subprocess.run(["rm", "-rf", "--", str(self._scratch_on_disk)], check=False, stderr=subprocess.DEVNULL)
+
+    # -------------------------------------------------------------------------------------------------- start
+
+    def start(self) -> None:
+        """Start the worker; it waits for Hello on the other end of `socket`.
+
+        Call it from a thread that lives as long as the run: the worker dies with the thread that started it.
+
+        Raises:
+            SandboxError: the level does not work here, with what the system said.
+            UserError: a folder can't be reached by the worker's own user.
+        """
+        self._prepare_folders()
+        self._socket, theirs = socket.socketpair()
+        reading, writing = os.pipe()
+        self._output = Output(reading, self._limits.output_bytes)
+        try:
+            self._cgroup = Cgroup.create(self._limits.memory_bytes, self._limits.processes)
+            launch = Launch(
+                command=[
+                    *(self._interpreter.executable, "-B", "-I"),
+                    *(f"{self.inside.boot}/{self._program}", str(theirs.fileno())),
+                ],
+                environment=self._environment(),
+                socket_fd=theirs.fileno(),
+                output_fd=writing,
+                cores=frozenset(sorted(os.sched_getaffinity(0))[: self._limits.threads]),
+                user=self._user,
+            )
+            if self.level is Level.NAMESPACES:
+                self._launched = sandbox_launch.in_namespaces(
+                    launch,
+                    self._mounts,
+                    self.inside,
+                    self._limits,
+                    self._interpreter,
+                    self._devices,
+                    self._output,
+                    self._admit,
+                )
+            else:
+                self._launched = sandbox_launch.plainly(launch, self.inside, self._admit)
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            theirs.close()
+            os.close(writing)
+        self._tree = ProcessTree(self._launched.root, self._user if self.level is Level.UID else None)
+        self._watch = Watch(self._tree, self._cgroup, self._limits, self._output, self._scratch_on_disk)
+
+    @property
+    def socket(self) -> socket.socket:
+        """The parent's end."""
+        assert self._socket is not None, "start() comes first"
+        return self._socket
+
+    @property
+    def policy(self) -> Policy:
+        """What the worker is to lock itself into."""
+        if self._policy is None:
+            same_user = self._user is None and self.level is not Level.NAMESPACES
+            self._policy = policy_for(
+                self.level,
+                self._limits,
+                self.inside,
+                self._interpreter,
+                devices=self._devices,
+                parent_pid=os.getpid(),
+                others=threads_of(os.geteuid()) if same_user else 0,
+                memory_bound=self._memory_bound,
+                seccomp=seccomp.supported(),
+            )
+        return self._policy
+
+    @property
+    def report(self) -> SandboxReport:
+        """What a record may claim of this sandbox; after `start`."""
+        tree_kill: sandbox_claims.TreeKill
+        if self.level is Level.NAMESPACES:
+            tree_kill = "pidns"
+        elif self.level is Level.UID:
+            tree_kill = "uid"
+        else:
+            tree_kill = "cgroup" if self._cgroup is not None else "sweep"
+        return sandbox_claims.report(
+            self.level,
+            landlock_abi=landlock.abi() if self.policy.landlock else 0,
+            memory_bound=self._memory_bound,
+            tree_kill=tree_kill,
+            as_root=self._as_root,
+        )
+
+    # -------------------------------------------------------------------------------------------------- watch
+
+    @property
+    def output(self) -> Output:
+        """What the tree has printed."""
+        assert self._output is not None, "start() comes first"
+        return self._output
+
+    @property
+    def watch(self) -> Watch:
+        assert self._watch is not None, "start() comes first"
+        return self._watch
+
+    def memory_bytes(self) -> int:
+        """What the whole tree holds now: anonymous and shared memory."""
+        return self.watch.peak_memory_bytes if self._ended is not None else self.watch.memory_bytes()
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The most that a look has seen."""
+        return self.watch.peak_memory_bytes
+
+    def processor_s(self) -> float:
+        """Processor seconds of the whole tree so far."""
+        return self.watch.processor_s()
+
+    def breach(self) -> Breach | None:
+        """A limit that is passed; the runner asks a few times a second."""
+        return self.watch.breach()
+
+    # -------------------------------------------------------------------------------------------------- end
+
+    @property
+    def exit(self) -> Exit | None:
+        """How the worker ended; None while it runs."""
+        if self._exit is None and self._launched is not None:
+            # Left unburied, so that its process group can't become somebody else's before kill() uses it.
+            ended = os.waitid(os.P_PID, self._launched.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is not None:
+                self._exit = self._exit_of(exited=ended.si_code == os.CLD_EXITED, status=ended.si_status)
+        return self._exit
+
+    def kill(self) -> Killed:
+        """Kill the whole tree and wait until it is gone, at most ten seconds. Safe to call again."""
+        if self._ended is None:
+            gone = True
+            if self._launched is not None:
+                if self._watch is not None:
+                    self._watch.memory_bytes()  # the last figures that can be had
+                    self._watch.processor_s()
+                gone = self._kill_tree(self._launched)
+                self._bury(self._launched.process)
+            if self._output is not None:
+                self._output.finish(KILL_PATIENCE_S)
+            if self._cgroup is not None:
+                self._cgroup.remove()
+            self._ended = Killed(how=self.report.tree_kill, complete=gone)
+        return self._ended
+
+    def _kill_tree(self, launched: Launched) -> bool:
+        if launched.first is not None:
+            # When the first process of a pid namespace dies, the kernel kills the rest before it lets go of it.
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(launched.first, signal.SIGKILL)
+            ready, _, _ = select.select([launched.first], [], [], KILL_PATIENCE_S)
+            os.close(launched.first)
+            return bool(ready)
+        # seccomp keeps everybody in the group, and a signal to a group misses no fork.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(launched.root, signal.SIGKILL)
+        if self._user is not None:
+            _kill_everything_of(self._user)
+        gone = self._cgroup.kill(KILL_PATIENCE_S) if self._cgroup is not None else True
+        tree = self._tree or ProcessTree(launched.root, self._user)
+        return tree.kill(KILL_PATIENCE_S) and gone
+
+    def _bury(self, process: "subprocess.Popen[bytes]") -> None:
+        oom_killed = self._watch is not None and self._watch.out_of_memory()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = process.wait(KILL_PATIENCE_S)
+            if self._exit is None:
+                self._exit = self._exit_of(exited=code >= 0, status=abs(code))
+        if self._exit is not None:
+            self._exit = Exit(self._exit.code, self._exit.signal, oom_killed)
+
+    def _exit_of(self, *, exited: bool, status: int) -> Exit:
+        oom_killed = self._watch is not None and self._watch.out_of_memory()
+        if not exited:
+            return Exit(None, status, oom_killed)
+        if self.level is Level.NAMESPACES and status > 128:  # bubblewrap's way to pass a signal on
+            return Exit(None, status - 128, oom_killed)
+        return Exit(status, None, oom_killed)
+
+    # ------------------------------------------------------------------------------------------------ inside
+
+    @property
+    def _memory_bound(self) -> Literal["cgroup", "polled"]:
+        return "cgroup" if self._cgroup is not None else "polled"
+
+    @property
+    def _scratch_on_disk(self) -> Path | None:
+        return None if self.level is Level.NAMESPACES else Path(self.inside.scratch)
+
+    def _admit(self, pid: int) -> None:
+        """Move a process into the control group while it waits; what it starts later is born inside."""
+        if self._cgroup is not None:
+            try:
+                self._cgroup.add(pid)
+            except OSError as error:
+                raise SandboxError(f"the control group refuses processes: {error.strerror}") from None
+
+    def _environment(self) -> dict[str, str]:
+        environment = environment_for(self._limits, self.inside, self._devices)
+        if self._devices and "LD_LIBRARY_PATH" in os.environ:  # where libcuda is not in ld.so.cache
+            environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+        return environment
+
+    def _prepare_folders(self) -> None:
+        scratch = self._scratch_on_disk
+        if scratch is not None:
+            scratch.mkdir(mode=0o700)
+        if self._user is None:
+            return
+        for staged in (self._mounts.boot, self._mounts.submission, self._mounts.artifact):
+            if staged is not None:
+                _open_for_reading(staged)
+        if self._mounts.data is not None:
+            self._mounts.data.chmod(0o755)
+        if scratch is not None:
+            os.chown(scratch, self._user, self._user)
+            self._mounts.run_folder.chmod(0o711)
+            for path in (self._interpreter.executable, *self._interpreter.trees, *self.inside.readable, str(scratch)):
+                _demand_reachable(path)
+
+
+def protect_parent() -> None:
+    """Close this process's memory, environment and open files to every other process of the same user.
+
+    While it holds validation tokens. Not covered: root, and whoever may trace any process.
+    """
+    prctl(PR_SET_DUMPABLE, 0)
+
+
+def _unused_user() -> int:
+    """A user id that has no name and no process."""
+    while True:
+        user = secrets.choice(_USER_IDS)
+        try:
+            pwd.getpwuid(user)
+        except KeyError:
+            if threads_of(user) == 0:
+                return user
+
+
+def _kill_everything_of(user: int) -> None:
+    """kill(-1) by a process that took the user's id: reaches all of its processes at once, and no other's."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(
+            ["/bin/sh", "-c", "kill -s KILL -- -1"],
+            env={},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=user,
+            group=user,
+            extra_groups=[],
+            timeout=KILL_PATIENCE_S,
+            check=False,
+        )
+
+
+def _open_for_reading(top: Path) -> None:
+    """Let everybody read what the parent staged."""
+    for path in (top, *top.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(stat.S_IMODE(path.stat().st_mode) | (0o555 if path.is_dir() else 0o444))
+
+
+def _demand_reachable(path: str) -> None:
+    """Raises UserError when a folder above `path` is closed to other users."""
+    real = Path(path).resolve()
+    for folder in {*real.parents, *Path(path).parents}:
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            raise UserError(
+                f"the worker's own user can't reach {path}: {folder} is closed to others; put it where everybody can"
+                " read, or install bubblewrap"
+            )

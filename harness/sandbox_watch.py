@@ -1,0 +1,148 @@
+"""Watching a running sandbox against its limits: the kernel's own counters where there is a control group, else /proc.
+
+Not covered: what is taken and given back between two looks, where no control group bounds it.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.cgroup import Cgroup
+from harness.process_tree import ProcessTree, processor_s, usage
+from harness.sandbox_output import Output
+from harness.sandbox_plan import MIB, Limits
+
+_REST = 20  # times the duration of a look by hand that passes before the next one
+_LEAST_BYTES = 4096  # what any file or folder costs at least, empty ones included
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A limit was passed; the runner ends the run."""
+
+    kind: Literal["memory", "scratch", "output"]
+    sentence: str
+
+
+class Watch:
+    """Looks at one sandbox. `scratch`: its folder on disk, None where the kernel bounds scratch itself."""
+
+    def __init__(
+        self, tree: ProcessTree, cgroup: Cgroup | None, limits: Limits, output: Output, scratch: Path | None
+    ) -> None:
+        self._tree = tree
+        self._cgroup = cgroup
+        self._limits = limits
+        self._output = output
+        self._scratch = scratch
+        self._shm_before = frozenset(inode for inode, _ in _shared_memory_files()) if scratch else frozenset()
+        self._next_by_hand_s = 0.0
+        self._memory_bytes = 0
+        self._peak_memory_bytes = 0
+        self._processor_s = 0.0
+        self._on_disk: Breach | None = None
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The most that a look has seen."""
+        return self._peak_memory_bytes
+
+    def memory_bytes(self) -> int:
+        """Anonymous and shared memory of the whole tree."""
+        self._look()
+        return self._memory_bytes
+
+    def processor_s(self) -> float:
+        """Processor seconds of the whole tree so far; never falls."""
+        counted = self._cgroup.processor_s() if self._cgroup is not None else None
+        if counted is None:
+            counted = processor_s(self._tree.processes())
+        self._processor_s = max(self._processor_s, counted)
+        return self._processor_s
+
+    def breach(self) -> Breach | None:
+        """The first limit that is passed at this moment."""
+        if self._output.exceeded:
+            return Breach("output", f"the entry printed more than {self._limits.output_bytes / MIB:g} MiB")
+        self._look()
+        if self._memory_bytes > self._limits.memory_bytes or self.out_of_memory():
+            return Breach("memory", f"the entry used more than {self._limits.memory_bytes / MIB:g} MiB of memory")
+        return self._on_disk
+
+    def out_of_memory(self) -> bool:
+        """The kernel stopped something at the memory limit."""
+        return self._cgroup is not None and self._cgroup.out_of_memory()
+
+    def _look(self) -> None:
+        """By hand only so often that the looking stays below a twentieth of one core."""
+        if self._cgroup is not None:
+            self._memory_bytes = self._cgroup.memory_bytes()
+        if self._cgroup is None or self._scratch is not None:
+            began_s = time.monotonic()
+            if began_s >= self._next_by_hand_s:
+                self._look_by_hand()
+                ended_s = time.monotonic()
+                self._next_by_hand_s = ended_s + _REST * (ended_s - began_s)
+        self._peak_memory_bytes = max(self._peak_memory_bytes, self._memory_bytes)
+
+    def _look_by_hand(self) -> None:
+        disk = self._scratch.stat().st_dev if self._scratch is not None else None
+        held = usage(self._tree.processes(), disk)
+        if self._cgroup is None:
+            self._memory_bytes = held.memory_bytes
+        if self._scratch is not None:
+            self._on_disk = self._scratch_breach(self._scratch, held.unlinked_bytes) or self._shm_breach()
+
+    def _scratch_breach(self, scratch: Path, unlinked_bytes: int) -> Breach | None:
+        total = unlinked_bytes
+        try:
+            for size in sizes_below(scratch):
+                total += size
+                if total > self._limits.scratch_bytes:
+                    break
+        except OSError:
+            return Breach("scratch", "the entry closed a folder in scratch, or nested folders too deep to be measured")
+        if total > self._limits.scratch_bytes:
+            return Breach("scratch", f"the entry wrote more than {self._limits.scratch_bytes / MIB:g} MiB to scratch")
+        return None
+
+    def _shm_breach(self) -> Breach | None:
+        total = sum(size for inode, size in _shared_memory_files(self._tree.user) if inode not in self._shm_before)
+        if total <= self._limits.shm_bytes:
+            return None
+        return Breach("memory", f"the entry put more than {self._limits.shm_bytes / MIB:g} MiB into /dev/shm")
+
+
+def sizes_below(top: Path) -> Iterator[int]:
+    """Bytes on disk of everything below `top`, without following links.
+
+    Raises:
+        OSError: a folder can't be listed, or lies too deep for a path.
+    """
+    folders = [str(top)]
+    while folders:
+        try:
+            entries = os.scandir(folders.pop())
+        except FileNotFoundError:
+            continue  # removed while we looked
+        with entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    yield max(entry.stat(follow_symlinks=False).st_blocks * 512, _LEAST_BYTES)
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+
+
+def _shared_memory_files(user: int | None = None) -> Iterator[tuple[int, int]]:
+    """(inode, bytes) of the files in /dev/shm that belong to `user` (None: to this process's user)."""
+    owner = os.geteuid() if user is None else user
+    with contextlib.suppress(OSError), os.scandir("/dev/shm") as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                if status.st_uid == owner:
+                    yield status.st_ino, status.st_blocks * 512

@@ -1,0 +1,65 @@
+"""Where text goes: answers to standard output, everything on the way there to standard error.
+
+rich is imported only where something is printed by it, so that `speedrun --help` starts fast. Strangers' words reach it
+as Text, which reads no markup, and without control characters.
+"""
+
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from leaderboard.text import plain
+from speedrun.answers import Answer, as_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# A pipe has no width. Nothing is cut there, so that grep finds what it looks for.
+PIPE_COLUMNS = 1000
+ERROR_CAP = 2000  # characters of an error's line
+
+
+def answer(value: Answer, *, json: bool) -> None:
+    """Prints an answer. Raises BrokenPipeError when nobody reads on."""
+    if json:
+        text = as_json(value).decode()
+    else:
+        from speedrun import pages
+
+        screen = console(sys.stdout)
+        with screen.capture() as captured:  # rich's own answer to a broken pipe is to end the process
+            pages.show(value, screen)
+        text = captured.get()
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def error_line(message: str) -> None:
+    """One line on standard error, whatever the message holds."""
+    _error_stream_line(f"error: {plain(message, ERROR_CAP)}")
+
+
+def note(message: str) -> None:
+    """One line for whoever waits, on standard error."""
+    _error_stream_line(plain(message, ERROR_CAP))
+
+
+def console(stream: TextIO) -> "Console":
+    """A rich console on `stream`: as wide as the terminal; without one, as wide as the text."""
+    from rich.console import Console
+
+    return Console(
+        file=stream,
+        width=None if stream.isatty() or "COLUMNS" in os.environ else PIPE_COLUMNS,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def _error_stream_line(line: str) -> None:
+    try:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+    except OSError:
+        pass  # nobody listens: the exit code still says it

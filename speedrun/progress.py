@@ -1,0 +1,88 @@
+"""What a watcher of a run knows at a moment: the events so far, folded into one state. No terminal in here."""
+
+import math
+import time
+from collections.abc import Callable
+
+from harness.events import Ended, Event, Logged, Noted, Phase, PhaseBegan, Ticked
+from speedrun.chart import Point
+
+RATE_WINDOW_S = 5.0  # tokens a second are counted over this long
+MOST_POINTS = 1000
+
+PHASE_NAMES: dict[Phase, str] = {
+    "start": "starting",
+    "setup": "setting up",
+    "train": "training",
+    "save": "saving",
+    "score": "scoring",
+    "twin": "asking the twin",
+}
+
+
+class Progress:
+    """The state of one run. Written by `take`; may be read from another thread at any time."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._began_s = now()
+        self._recent: list[tuple[float, int]] = []  # (elapsed_s, tokens) of the last RATE_WINDOW_S
+        self._every = 1  # of the logged points, so many stand for one kept
+        self._seen = 0
+        self.phase: Phase = "start"
+        self.limit_s: float | None = None
+        self.memory_gib: float | None = None
+        self.done: int | None = None
+        self.total: int | None = None
+        self.step: int | None = None
+        self.tokens: int | None = None
+        self.loss_nats: float | None = None
+        self.tokens_a_second: float | None = None
+        self.curve: list[Point] = []  # (elapsed_s, loss_nats)
+        self.notes: list[str] = []
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the phase began, by the watcher's own clock: for the eye only."""
+        return self._now() - self._began_s
+
+    @property
+    def share(self) -> float | None:
+        """How much of the phase is over, 0 to 1: of the targets where they are counted, else of the time limit."""
+        if self.phase in ("score", "twin"):
+            return min(1.0, self.done / self.total) if self.done is not None and self.total else None
+        if self.phase == "train" and self.limit_s:
+            return min(1.0, self.elapsed_s / self.limit_s)
+        return None
+
+    def take(self, event: Event) -> None:
+        """Fold one event in."""
+        match event:
+            case PhaseBegan(phase, limit_s):
+                self.phase, self.limit_s, self._began_s = phase, limit_s, self._now()
+                self.done = self.total = None
+            case Ticked():
+                self.memory_gib = event.memory_gib
+                if event.done is not None:
+                    self.done, self.total = event.done, event.total
+            case Logged():
+                self._log(event)
+            case Noted(text):
+                self.notes.append(text)
+            case Ended():
+                pass
+
+    def _log(self, event: Logged) -> None:
+        point = event.point
+        self.step, self.tokens, self.loss_nats = point.step, point.tokens, point.loss_nats
+        if point.tokens is not None:
+            self._recent = [seen for seen in self._recent if point.elapsed_s - seen[0] <= RATE_WINDOW_S]
+            self._recent.append((point.elapsed_s, point.tokens))
+            (first_s, first), (last_s, last) = self._recent[0], self._recent[-1]
+            self.tokens_a_second = (last - first) / (last_s - first_s) if last_s > first_s else None
+        if point.loss_nats is not None and math.isfinite(point.loss_nats):
+            if self._seen % self._every == 0:
+                self.curve.append(Point(point.elapsed_s, point.loss_nats))
+                if len(self.curve) == MOST_POINTS:
+                    self.curve, self._every = self.curve[::2], self._every * 2
+            self._seen += 1

@@ -1,0 +1,115 @@
+"""Every verdict is reached by an entry, every honest entry passes, every cheat gets its verdict: in real sandboxes.
+
+A case is a folder under tests/golden or tests/cheats: a submission and its expect.toml. It is found by itself.
+"""
+
+import math
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from harness import journal
+from harness.events import Ended, Logged, PhaseBegan
+from harness.result import Level, Record, Verdict, encode
+from harness.sandbox import try_levels
+from leaderboard.schema import decode
+
+TESTS = Path(__file__).parent.parent
+
+
+def cases(kind):
+    found = sorted(path.parent for path in (TESTS / kind).glob("*/expect.toml"))
+    return [pytest.param(folder, tomllib.loads((folder / "expect.toml").read_text()), id=folder.name) for folder in found]
+
+
+def check(record: Record, expect: dict) -> None:
+    wanted = expect["verdict"] if isinstance(expect["verdict"], list) else [expect["verdict"]]
+    assert record.verdict in wanted, record.reason
+    assert expect.get("reason", "") in record.reason
+    assert decode(encode(record)) == record
+    assert "/tmp" not in record.reason
+    if record.verdict is Verdict.OK:
+        assert record.ranked
+        assert record.reason == ""
+    else:
+        assert not record.scored
+        assert record.reason
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(("folder", "expect"), cases("golden"))
+def test_golden(folder, expect, run_folder):
+    record, events = run_folder(folder, track=expect.get("track"), skip=expect.get("skip"))
+    check(record, expect)
+    assert isinstance(events[-1], Ended)
+    if record.verdict is Verdict.OK:
+        assert [event.phase for event in events if isinstance(event, PhaseBegan)] == [
+            "setup", "train", "save", "score", "twin",
+        ]  # fmt: skip
+        assert 0 < record.score.loss_nats < expect["below_nats"]
+        assert record.score.targets == 16_384
+        assert record.score.bits_per_byte == pytest.approx(record.score.loss_nats / math.log(2), rel=0.01)
+        assert abs(record.twin.advantage_nats) < 1e-5
+        assert record.twin.sampled == 512
+        assert record.twin.kind == "honest"
+        assert record.artifact.bytes > 0
+    if expect.get("logs"):
+        assert any(isinstance(event, Logged) for event in events)
+        assert record.curve[-1].step == record.declared.steps == 20
+        assert record.declared.metrics["left"] > 0
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(("folder", "expect"), cases("cheats"))
+def test_cheat(folder, expect, run_folder):
+    record, _ = run_folder(folder, track=expect.get("track"), skip=expect.get("skip"))
+    check(record, expect)
+    if "kind" in expect:
+        assert record.twin.kind == expect["kind"]
+    assert expect["seen"]
+
+
+def test_every_verdict_is_reached():
+    reached = set()
+    for kind in ("golden", "cheats"):
+        for case in cases(kind):
+            wanted = case.values[1]["verdict"]
+            reached |= set(wanted if isinstance(wanted, list) else [wanted])
+    here = {Verdict.INTERRUPTED, Verdict.INTERNAL_ERROR}  # by the tests below
+    assert reached | here == set(Verdict)
+
+
+@pytest.mark.sandbox
+def test_ctrl_c_leaves_an_interrupted_record(run_folder, tmp_path):
+    def interrupt(event):
+        if isinstance(event, PhaseBegan) and event.phase == "train":
+            raise KeyboardInterrupt
+
+    record, _ = run_folder(TESTS / "golden" / "endless_train", observe=interrupt)
+    assert record.verdict is Verdict.INTERRUPTED
+    assert record.reason == "interrupted during train"
+    assert journal.recover(tmp_path / "cache") == (record,)
+
+
+@pytest.mark.sandbox
+def test_a_fault_of_our_own_is_never_the_contestants(run_folder):
+    def stumble(event):
+        if isinstance(event, PhaseBegan) and event.phase == "score":
+            raise OSError(28, "No space left on device", "/secret/place")
+
+    record, _ = run_folder(TESTS / "golden" / "bigram", observe=stumble)
+    assert record.verdict is Verdict.INTERNAL_ERROR
+    assert "No space left on device" in record.reason
+    assert "secret" not in record.reason
+    assert not record.ranked
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("trial", [trial for trial in try_levels() if trial.works], ids=lambda trial: trial.level)
+def test_a_run_at_every_level_that_this_machine_has(trial, run_folder):
+    record, _ = run_folder(TESTS / "golden" / "gradient_steps", level=trial.level)
+    assert record.verdict is Verdict.OK, record.reason
+    assert record.environment.sandbox.level is trial.level
+    assert record.ranked == (trial.level is not Level.NONE)
+    assert record.score.loss_nats < 4.5

@@ -1,0 +1,306 @@
+import math
+import random
+from itertools import pairwise
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.result import Author, DatasetRef, Tier, Verdict
+from leaderboard.ranking import Standing, TrackRules, hardware, rank, top
+
+RULES = {"cpu-smoke": TrackRules(version=1, runs=2), "cpu-1min": TrackRules(version=1, runs=1)}
+
+
+@pytest.fixture(scope="session")
+def runs_of(make_summary):
+    """Several runs of one entry: `runs_of("a", 1.0, 1.2)` for their losses."""
+
+    def make(entry, *losses, **fields):
+        return [make_summary(entry=entry, loss_nats=loss, **fields) for loss in losses]
+
+    return make
+
+
+def standings(section):
+    return [(row.rank, row.entry, row.standing) for row in section.rows]
+
+
+def only_section(board):
+    (section,) = board.sections
+    return section
+
+
+def test_lowest_loss_is_ranked_by_the_mean_of_all_runs(runs_of):
+    lucky = runs_of("lucky", 1.0, 1.5)
+    steady = runs_of("steady", 1.2, 1.2, 1.2)
+    section = only_section(rank(lucky + steady, RULES))
+    assert standings(section) == [(1, "steady", Standing.RANKED), (2, "lucky", Standing.RANKED)]
+    first, second = section.rows
+    assert (first.loss_nats, first.loss_sd_nats, first.runs) == (pytest.approx(1.2), pytest.approx(0.0), 3)
+    assert second.loss_nats == pytest.approx(1.25)
+    assert second.loss_sd_nats == pytest.approx(0.5 / math.sqrt(2))
+    assert second.floor_gap_nats == pytest.approx(0.25)
+    assert second.run_ids == tuple(run.run_id for run in lucky)
+    assert (section.current, section.runs_asked, section.hardware) == (True, 2, "Test CPU, 2 threads")
+
+
+def test_too_few_runs_stand_below_the_line(runs_of):
+    section = only_section(rank(runs_of("quick", 0.5) + runs_of("enough", 1.0, 1.0), RULES))
+    assert standings(section) == [(1, "enough", Standing.RANKED), (None, "quick", Standing.TOO_FEW_RUNS)]
+    assert section.rows[1].note == "needs 1 more run"
+    assert section.rows[1].loss_sd_nats is None
+
+
+def test_fastest_to_loss_is_ranked_by_time_among_those_that_meet_the_target(runs_of):
+    race = {"objective": "fastest-to-loss", "target_nats": 3.28}
+    runs = [
+        *runs_of("slow", 3.20, 3.22, train_s=100.0, **race),
+        *runs_of("fast", 3.30, 3.24, train_s=90.0, **race),  # one run misses, the mean does not
+        *runs_of("missed", 3.29, 3.28, train_s=10.0, **race),
+        *runs_of("exact", 3.28, 3.28, train_s=95.0, **race),
+    ]
+    section = only_section(rank(runs, RULES))
+    assert standings(section) == [
+        (1, "fast", Standing.RANKED),
+        (2, "exact", Standing.RANKED),
+        (3, "slow", Standing.RANKED),
+        (None, "missed", Standing.TARGET_MISSED),
+    ]
+    assert section.rows[3].note == "mean loss above the target of 3.28"
+    assert section.rows[0].train_s == 90.0
+
+
+def test_a_lowest_loss_track_with_a_gate_holds_it_too(runs_of):
+    section = only_section(rank(runs_of("high", 5.0, 5.0, target_nats=4.5), RULES))
+    assert standings(section) == [(None, "high", Standing.TARGET_MISSED)]
+
+
+def test_equal_means_share_a_place_and_the_earlier_stands_first(runs_of):
+    runs = runs_of("a", 2.0, 2.0) + runs_of("c", 1.0, 1.0) + runs_of("b", 1.0, 1.0) + runs_of("d", 3.0, 3.0)
+    section = only_section(rank(runs, RULES))
+    assert [(row.rank, row.entry) for row in section.rows] == [(1, "c"), (1, "b"), (3, "a"), (4, "d")]
+
+
+def test_different_hardware_is_never_mixed(runs_of):
+    runs = [
+        *runs_of("a", 1.0, 1.0, cpu="CPU one"),
+        *runs_of("b", 2.0, 2.0, cpu="CPU two"),
+        *runs_of("c", 3.0, 3.0, cpu="CPU one", threads=1),
+        *runs_of("d", 4.0, cpu="CPU one"),
+        *runs_of("d", 4.0, cpu="CPU two"),  # two runs in all, but not of a kind
+        *runs_of("e", 5.0, 5.0, devices=("Tesla T4",)),
+        *runs_of("f", 6.0, 6.0, devices=("H100", "H100")),
+    ]
+    board = rank(runs, RULES)
+    assert {section.hardware: [(row.rank, row.entry) for row in section.rows] for section in board.sections} == {
+        "1 × Tesla T4": [(1, "e")],
+        "2 × H100": [(1, "f")],
+        "CPU one, 1 thread": [(1, "c")],
+        "CPU one, 2 threads": [(1, "a"), (None, "d")],
+        "CPU two, 2 threads": [(1, "b"), (None, "d")],
+    }
+
+
+def test_accelerators_name_the_hardware(make_summary):
+    # With accelerators the host's processor does not set runs apart.
+    one = make_summary(devices=("H100", "T4", "H100"), cpu="CPU one").environment
+    two = make_summary(devices=("T4", "H100", "H100"), cpu="CPU two").environment
+    assert hardware(one) == hardware(two) == "2 × H100 + 1 × T4"
+
+
+def test_an_entry_gets_one_place_and_its_other_variants_stay_visible(runs_of):
+    runs = [
+        *runs_of("mine", 1.5, 1.5, source="old"),
+        *runs_of("mine", 1.1, 1.1, source="new"),
+        *runs_of("mine", 1.3, 1.3, source="new", overrides={"d_model": "512"}),
+        *runs_of("mine", 0.5, source="lucky"),
+        *runs_of("theirs", 1.2, 1.2),
+    ]
+    section = only_section(rank(runs, RULES))
+    assert [(row.rank, row.entry, row.loss_nats, row.standing) for row in section.rows] == [
+        (1, "mine", 1.1, Standing.RANKED),
+        (2, "theirs", 1.2, Standing.RANKED),
+        (None, "mine", 0.5, Standing.TOO_FEW_RUNS),
+        (None, "mine", 1.3, Standing.OTHER_VARIANT),
+        (None, "mine", 1.5, Standing.OTHER_VARIANT),
+    ]
+    assert "d_model=512" in section.rows[3].note
+    assert section.rows[4].source_sha256[:8] in section.rows[4].note
+
+
+def test_practice_is_listed_only_when_asked(runs_of, make_summary):
+    counted = runs_of("a", 1.0, 1.0)
+    practice = runs_of("a", 0.1, 0.3, ranked=False)
+    other = runs_of("b", 0.2, 0.2, ranked=False, cpu="Another CPU")
+    board = rank(counted + practice + other, RULES)
+    assert standings(only_section(board)) == [(1, "a", Standing.RANKED)]
+    assert only_section(board).rows[0].loss_nats == 1.0
+    here, there = sorted(
+        rank(counted + practice + other, RULES, include_unranked=True).sections,
+        key=lambda section: section.hardware,
+        reverse=True,
+    )
+    assert standings(here) == [(1, "a", Standing.RANKED), (None, "a", Standing.PRACTICE)]
+    assert (here.rows[1].loss_nats, here.rows[1].note) == (0.2, "practice: practice")
+    assert standings(there) == [(None, "b", Standing.PRACTICE)]
+
+
+def test_failed_runs_are_counted_and_ours_are_not(runs_of, make_summary):
+    failures = [make_summary(entry="a", verdict=verdict) for verdict in Verdict if verdict is not Verdict.OK]
+    section = only_section(rank(runs_of("a", 1.0, 1.0) + failures, RULES))
+    (row,) = section.rows
+    assert (row.rank, row.runs, row.failed, row.loss_nats) == (1, 2, len(failures) - 1, 1.0)
+    assert rank(failures, RULES).sections == ()
+    section = only_section(rank(failures[:2], RULES, include_unranked=True))
+    (row,) = section.rows
+    assert (row.standing, row.runs, row.failed, row.loss_nats) == (Standing.NO_SCORE, 0, 2, None)
+    assert row.note == "SETUP_TIMEOUT, TIME_LIMIT"
+
+
+def test_old_versions_stay_and_are_marked(runs_of):
+    rules = {"cpu-smoke": TrackRules(version=3, runs=1)}
+    runs = runs_of("a", 1.0, version=2) + runs_of("b", 2.0, version=3) + runs_of("c", 2.0, version=4)
+    sections = rank(runs, rules).sections
+    assert [(s.track.version, s.current, s.marks, s.rows[0].rank) for s in sections] == [
+        (4, False, ("newer version",), 1),
+        (3, True, (), 1),
+        (2, False, ("old version",), 1),
+    ]
+
+
+def test_a_track_that_is_not_known_ranks_nobody(runs_of):
+    section = only_section(rank(runs_of("a", 1.0, 1.0, track_id="gone"), RULES))
+    assert standings(section) == [(None, "a", Standing.UNKNOWN_TRACK)]
+    assert (section.current, section.runs_asked, section.marks) == (False, None, ("unknown track",))
+
+
+def test_other_data_or_another_track_file_stands_apart(runs_of):
+    official = runs_of("a", 2.0, 2.0)
+    changed = [
+        msgspec.structs.replace(run, track=msgspec.structs.replace(run.track, target_nats=9.0, sha256="f" * 64))
+        for run in runs_of("b", 1.0, 1.0)
+    ]
+    own = runs_of("c", 0.5, 0.5, dataset_id="mine", official=False, floor_nats=None, ranked=False)
+    swapped = [
+        msgspec.structs.replace(run, dataset=DatasetRef(id="tales", sha256="e" * 64, vocab_size=2, official=True))
+        for run in runs_of("d", 0.1, 0.1)
+    ]
+    board = rank(official + changed + own + swapped, RULES, include_unranked=True)
+    assert {section.rows[0].entry: section.marks for section in board.sections} == {
+        "a": (f"track file {official[0].track.sha256[:8]}", f"data {official[0].dataset.sha256[:8]}"),
+        "b": ("track file ffffffff", f"data {official[0].dataset.sha256[:8]}"),
+        "c": ("track file " + official[0].track.sha256[:8], "data set mine"),
+        "d": (f"track file {official[0].track.sha256[:8]}", "data eeeeeeee"),
+    }
+    assert all(len(section.rows) == 1 for section in board.sections)
+
+
+def test_sections_follow_the_order_of_the_tracks(runs_of):
+    runs = runs_of("a", 1.0, track_id="aaa") + runs_of("a", 1.0, track_id="cpu-1min") + runs_of("a", 1.0)
+    board = rank(runs, RULES | {"h100-5min": TrackRules(version=1, runs=1)})
+    assert [section.track.id for section in board.sections] == ["cpu-smoke", "cpu-1min", "aaa"]
+    assert board.tracks_without_runs == ("h100-5min",)
+
+
+def test_what_is_shown_of_an_entry_comes_from_its_last_run(runs_of):
+    runs = [
+        *runs_of("a", 1.0, technique="first words", tokens=100, parameters=1),
+        *runs_of("a", 1.0, technique="last words", tokens=301, authors=(Author(name="Eve"),), parameters=2),
+        *runs_of("a", 1.0, technique="last words", tokens=None, authors=(Author(name="Eve"),), parameters=2),
+    ]
+    random.Random(3).shuffle(runs)
+    row = only_section(rank(runs, RULES)).rows[0]
+    assert (row.technique, row.authors[0].name, row.declared_tokens, row.parameters) == ("last words", "Eve", 200, 2)
+    assert row.last_run == "2026-11-21"
+    assert list(row.run_ids) == sorted(row.run_ids)
+
+
+def test_a_row_is_verified_when_every_run_is(runs_of):
+    mixed = runs_of("a", 1.0, tier=Tier.VERIFIED) + runs_of("a", 1.0)
+    all_of_them = runs_of("b", 2.0, 2.0, tier=Tier.VERIFIED)
+    rows = only_section(rank(mixed + all_of_them, RULES)).rows
+    assert [row.tier for row in rows] == [Tier.SELF_REPORTED, Tier.VERIFIED]
+
+
+class Spoilt:
+    """A run whose loss is no number: a real summary refuses to be made with one."""
+
+    def __init__(self, run, loss_nats):
+        self._run = run
+        self.score = SimpleNamespace(loss_nats=loss_nats)
+
+    def __getattr__(self, name):
+        return getattr(self._run, name)
+
+
+@pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("objective", ["lowest-loss", "fastest-to-loss"])
+def test_what_is_no_number_never_gets_a_place(runs_of, strange, objective):
+    # No file can hold such a number; the ranking does not rely on that.
+    fine = runs_of("fine", 3.0, 3.0, objective=objective, target_nats=4.0)
+    spoilt = runs_of("spoilt", 1.0, 1.0, objective=objective, target_nats=4.0)
+    train = msgspec.structs.replace(spoilt[0].times, train_s=strange)
+    for runs in (
+        [msgspec.structs.replace(spoilt[0], times=train), spoilt[1]],
+        [Spoilt(spoilt[0], strange), spoilt[1]],
+    ):
+        assert standings(only_section(rank(fine + runs, RULES))) == [
+            (1, "fine", Standing.RANKED),
+            (None, "spoilt", Standing.NO_NUMBER),
+        ]
+
+
+@pytest.fixture(scope="session")
+def pool(make_summary):
+    """Runs of a few entries, sources, machines and endings, among which a property test picks."""
+    random_numbers = random.Random(1)
+    return [
+        make_summary(
+            entry=random_numbers.choice("abc"),
+            source=random_numbers.choice("xy"),
+            cpu=random_numbers.choice(["one", "two"]),
+            loss_nats=random_numbers.choice([1.0, 1.5, 2.0]),
+            verdict=random_numbers.choice([Verdict.OK, Verdict.OK, Verdict.OK, Verdict.CRASHED]),
+            ranked=random_numbers.random() < 0.8,
+        )
+        for _ in range(60)
+    ]
+
+
+@given(data=st.data())
+def test_every_run_is_accounted_for_in_any_order(pool, data):
+    runs = data.draw(st.lists(st.sampled_from(pool), unique_by=lambda run: run.run_id))
+    board = rank(runs, RULES, include_unranked=True)
+    assert board == rank(data.draw(st.permutations(runs)), RULES, include_unranked=True)
+    rows = [row for section in board.sections for row in section.rows]
+    assert sum(row.runs for row in rows) == sum(run.scored for run in runs)
+    assert sum(row.failed for row in rows) == sum(not run.scored for run in runs)
+    for section in board.sections:
+        ranked = [row for row in section.rows if row.rank is not None]
+        assert section.rows[: len(ranked)] == tuple(ranked)
+        assert len({row.entry for row in ranked}) == len(ranked)
+        assert all(row.runs >= 2 and row.note == "" for row in ranked)
+        assert all(row.note for row in section.rows[len(ranked) :])
+        for better, worse in pairwise(ranked):
+            assert better.loss_nats <= worse.loss_nats
+            assert (better.rank == worse.rank) == (better.loss_nats == worse.loss_nats)
+
+
+def test_top_keeps_the_first_rows_of_every_section(runs_of):
+    runs = [run for name in "abc" for run in runs_of(name, 1.0, 1.0)] + runs_of("d", 1.0, cpu="Another CPU")
+    board = top(rank(runs, RULES), 2)
+    assert sorted(len(section.rows) for section in board.sections) == [1, 2]
+
+
+def test_a_board_is_json(runs_of):
+    board = rank(runs_of("a", 1.0), RULES)
+    row = msgspec.json.decode(msgspec.json.encode(board))["sections"][0]["rows"][0]
+    assert (row["rank"], row["entry"], row["loss_nats"], row["loss_sd_nats"]) == (None, "a", 1.0, None)
+
+
+def test_a_huge_loss_does_not_stop_the_board(runs_of):
+    section = only_section(rank(runs_of("huge", 1.7e308, 1.7e308) + runs_of("fine", 1.0, 1.0), RULES))
+    assert standings(section) == [(1, "fine", Standing.RANKED), (None, "huge", Standing.NO_NUMBER)]

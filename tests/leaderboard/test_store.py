@@ -1,0 +1,324 @@
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.errors import UserError
+from harness.result import Declared, Entry, Level, Times, encode
+from leaderboard.schema import RECORD_CAP_BYTES
+from leaderboard.store import Store
+
+# A child adds the records whose files it is given; `before` runs when all is imported and read.
+ADD = """
+import os, resource, sys
+from pathlib import Path
+import filelock
+from harness.errors import UserError
+from leaderboard import schema
+from leaderboard.store import Store
+results, *files = map(Path, sys.argv[1:])
+records = [schema.decode(file.read_bytes()) for file in files]
+{before}
+try:
+    for record in records:
+        Store(results).add(record)
+except UserError as error:
+    print(error)
+    sys.exit(2)
+"""
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
+
+
+@pytest.fixture
+def to_file(tmp_path):
+    """The file of an encoded record, for a child to read."""
+
+    def write(record):
+        path = tmp_path / f"{record.run_id}.record"
+        path.write_bytes(encode(record))
+        return path
+
+    return write
+
+
+def start(results, files, before="", **options):
+    return subprocess.Popen(
+        [sys.executable, "-c", ADD.format(before=before), str(results), *map(str, files)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def files_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_an_added_record_is_found_again(store, make_record, tmp_path):
+    record = make_record()
+    path = store.add(record)
+    assert path == tmp_path / "results" / "cpu-smoke" / f"{record.run_id}.json"
+    assert path.read_bytes() == encode(record)
+    assert path.stat().st_mode & 0o444 == 0o444  # git and other users can read it
+    assert store.get(record.run_id) == record
+    loaded = store.load()
+    assert [run.run_id for run in loaded.records] == [record.run_id]
+    assert loaded.records[0].environment.sandbox.level is Level.NAMESPACES
+    assert loaded.broken == ()
+
+
+def test_no_folder_holds_no_records(store):
+    assert store.load() == ((), ())
+    with pytest.raises(UserError, match="there are none yet"):
+        store.get("20261121")
+
+
+def test_load_keeps_to_one_track(store, make_record):
+    for track in ("cpu-smoke", "cpu-1min", "4090-train-4.5"):
+        store.add(make_record(track_id=track))
+    assert [run.track.id for run in store.load().records] == ["4090-train-4.5", "cpu-1min", "cpu-smoke"]
+    assert [run.track.id for run in store.load("cpu-1min").records] == ["cpu-1min"]
+    assert store.load("../results/cpu-1min") == ((), ())
+
+
+def test_the_same_record_twice_changes_nothing(store, make_record):
+    record = make_record()
+    path = store.add(record)
+    before = path.stat()
+    assert store.add(record) == path
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_another_record_under_the_same_id_is_refused(store, make_record, tmp_path):
+    record = make_record()
+    path = store.add(record)
+    with pytest.raises(UserError, match=f"a different record named {record.run_id}"):
+        store.add(msgspec.structs.replace(record, seed=record.seed + 1))
+    elsewhere = msgspec.structs.replace(record, track=msgspec.structs.replace(record.track, id="cpu-1min"))
+    with pytest.raises(UserError, match="a different record"):
+        store.add(elsewhere)
+    assert path.read_bytes() == encode(record)
+    assert [run.track.id for run in store.load().records] == ["cpu-smoke"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"run_id": "../../evil"}, r"\$\.run_id"),
+        ({"times": Times(train_s=1.0, setup_s=float("inf"))}, r"\$\.times\.setup_s"),
+        ({"declared": Declared(metrics={"x": float("nan")})}, r"\$\.declared\.metrics\.x"),
+        ({"log_tail": "x" * RECORD_CAP_BYTES}, "at most"),
+        ({"log_tail": "\ud800"}, "surrogates"),
+        ({"entry": Entry(name="no/name", title="", authors=(), technique="")}, "entry"),
+        ({"track_id": ".."}, r"\$\.track\.id"),
+    ],
+)
+def test_what_is_no_valid_record_is_not_written(store, make_record, tmp_path, fields, words):
+    with pytest.raises(UserError, match=f"cannot be recorded: .*{words}"):
+        store.add(make_record(**fields))
+    assert not (tmp_path / "results").exists()
+
+
+def test_get_takes_a_unique_beginning(store, make_record):
+    first, second = make_record(entry="first"), make_record(entry="second")
+    store.add(first)
+    store.add(second)
+    assert store.get(second.run_id[:-4]) == second
+    shared = first.run_id[:9]
+    assert second.run_id.startswith(shared)
+    with pytest.raises(UserError, match=f"2 runs begin with '{shared}'.*{first.run_id}.*give more"):
+        store.get(shared)
+    with pytest.raises(UserError, match=f"no run .*did you mean {second.run_id}"):
+        store.get(second.run_id[:-1] + "z")
+    for nonsense in ("", "../cpu-smoke", "\x1b[2J\n"):
+        with pytest.raises(UserError) as caught:
+            store.get(nonsense)
+        assert str(caught.value).isprintable()
+
+
+def test_broken_records_are_named_and_skipped(store, make_record, tmp_path):
+    good = make_record()
+    folder = store.add(good).parent
+    text = encode(good)
+    ids = [f"20261121-141530-baseline-{digit}000" for digit in "23456789"]
+    cut, renamed, misplaced, link, pipe, folder_like, huge, newer = ids
+    (folder / f"{cut}.json").write_bytes(text[: len(text) // 2])
+    (folder / f"{renamed}.json").write_bytes(text)
+    other = make_record()
+    (folder.parent / "cpu-1min").mkdir()
+    (folder.parent / "cpu-1min" / f"{other.run_id}.json").write_bytes(encode(other))
+    (folder.parent / f"{misplaced}.json").write_bytes(text)
+    (folder / f"{link}.json").symlink_to(folder / f"{good.run_id}.json")
+    os.mkfifo(folder / f"{pipe}.json")
+    (folder / f"{folder_like}.json").mkdir()
+    with (folder / f"{huge}.json").open("wb") as file:
+        file.truncate(RECORD_CAP_BYTES + 1)
+    (folder / f"{newer}.json").write_bytes(text.replace(b'"schema": 1', b'"schema": 99'))
+    (folder.parent / "linked").symlink_to(folder)
+    (folder / "notes.txt").write_text("not a record, and not said to be one")
+    (folder / "evil\x1b[2J\n.json").write_text("{}")
+
+    loaded = store.load()
+    assert [run.run_id for run in loaded.records] == [good.run_id]
+    reasons = dict(loaded.broken)
+    expected = {
+        f"cpu-smoke/{cut}.json": "Input data was truncated",
+        f"cpu-smoke/{renamed}.json": "name is not the run id",
+        f"cpu-1min/{other.run_id}.json": "not the track",
+        f"{misplaced}.json": "not a track's folder",
+        f"cpu-smoke/{link}.json": "it is a link",
+        f"cpu-smoke/{pipe}.json": "not a regular file",
+        f"cpu-smoke/{folder_like}.json": "not a regular file",
+        f"cpu-smoke/{huge}.json": "16,777,217 bytes",
+        f"cpu-smoke/{newer}.json": "made by a newer version",
+        "linked": "not a track's folder",
+        "cpu-smoke/evil[2J .json": "schema",
+    }
+    assert reasons.keys() == expected.keys()
+    for path, words in expected.items():
+        assert words in reasons[path]
+    for run in (cut, renamed, other.run_id, link, pipe, huge, newer):
+        with pytest.raises(UserError, match=r"the record .* is broken: "):
+            store.get(run)
+
+
+def test_no_permission_is_one_line_and_leaves_nothing(make_record, to_file, tmp_path):
+    record = make_record()
+    file = to_file(record)
+    results = tmp_path / "results"
+    (results / "cpu-smoke").mkdir(parents=True)
+    tmp_path.chmod(0o755)
+    results.chmod(0o555)
+    # Root may write anywhere, so a child that starts as root becomes nobody once everything is imported.
+    become_nobody = "if os.getuid() == 0:\n    os.setgid(65534)\n    os.setuid(65534)"
+    child = start(results, [file], become_nobody)
+    out, err = child.communicate()
+    results.chmod(0o755)
+    assert (child.returncode, err) == (2, "")
+    assert re.fullmatch(
+        r"cannot write .*/results/\.lock: Permission denied; check the permissions of the folder\n", out
+    )
+    assert files_in(results) == []
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(tmp_path):
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(UserError, match=r"cannot read the records in .*: Not a directory"):
+        Store(tmp_path / "results").load()
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(store, make_record, to_file, tmp_path):
+    good, record = make_record(), make_record(source="x = 1\n" * 10_000)
+    store.add(good)
+    results = tmp_path / "results"
+    before = files_in(results)
+    # A limit on the size of files fails the same write that a full disk would.
+    child = start(results, [to_file(record)], "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))")
+    out, err = child.communicate()
+    assert (child.returncode, err) == (2, "")
+    assert re.fullmatch(r"cannot write .*\.json: File too large; free some space and try again\n", out)
+    assert files_in(results) == before
+    assert len(store.load().records) == 1
+
+
+def _can_mount() -> bool:
+    if os.getuid() != 0 or shutil.which("unshare") is None:
+        return False
+    trial = ["unshare", "-m", "mount", "-t", "tmpfs", "-o", "size=64k", "none", "/mnt"]
+    return subprocess.run(trial, capture_output=True).returncode == 0
+
+
+def test_a_truly_full_disk(make_record, to_file, tmp_path):
+    if not _can_mount():
+        pytest.skip("needs root and mount namespaces")
+    small, large = make_record(), make_record(source="x = 1\n" * 50_000)
+    script = tmp_path / "add.py"
+    script.write_text(ADD.format(before=""))
+    (tmp_path / "disk").mkdir()
+    shell = (
+        'mount -t tmpfs -o size=128k none "$1/disk" || exit 9\n'
+        'for record in "$4" "$5" "$4"; do "$2" "$3" "$1/disk/results" "$record"; done\n'
+        'find "$1/disk/results" -type f | sort'
+    )
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", shell, "sh", tmp_path, sys.executable, script, to_file(small), to_file(large)],
+        capture_output=True,
+        text=True,
+    )
+    refusal, *files = done.stdout.splitlines()
+    assert done.stderr == ""
+    assert re.fullmatch(r"cannot write .*: No space left on device; free some space and try again", refusal)
+    assert [Path(file).name for file in files] == [".lock", f"{small.run_id}.json"]
+
+
+# A writer that stops for good at the moment it should rename, with everything written and the lock held.
+STOPPED = """
+import pathlib, signal
+def stop(self, target):
+    print("written", flush=True)
+    signal.pause()
+pathlib.Path.replace = stop
+"""
+
+
+def test_a_writer_killed_before_the_rename_leaves_no_record(store, make_record, to_file, tmp_path):
+    record, other = make_record(), make_record()
+    results = tmp_path / "results"
+    child = start(results, [to_file(record)], STOPPED)
+    assert child.stdout.readline() == "written\n"
+    assert len(list(results.glob("cpu-smoke/.*.tmp"))) == 1
+    assert store.load() == ((), ())
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    assert store.load() == ((), ())
+    # The lock died with its holder, and the next writer sweeps what was left.
+    store.add(other)
+    assert files_in(results) == [".lock", f"cpu-smoke/{other.run_id}.json"]
+    store.add(record)
+    assert {run.run_id for run in store.load().records} == {record.run_id, other.run_id}
+
+
+def test_a_held_lock_ends_in_one_line(store, make_record, to_file, tmp_path, monkeypatch):
+    record, other = make_record(), make_record()
+    child = start(tmp_path / "results", [to_file(record)], STOPPED)
+    try:
+        assert child.stdout.readline() == "written\n"
+        monkeypatch.setattr("leaderboard.store.LOCK_WAIT_S", 0.0)
+        with pytest.raises(UserError, match="locked by another process"):
+            store.add(other)
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def test_many_writers_at_once_lose_and_double_nothing(store, make_record, to_file, tmp_path):
+    writers, own, shared = 16, 4, 4
+    common = [make_record(source="shared") for _ in range(shared)]
+    records, children = list(common), []
+    for writer in range(writers):
+        mine = [make_record(entry=f"writer-{writer}") for _ in range(own)]
+        records += mine
+        # Everyone also adds the same few records, each from another end, so that writers meet.
+        turned = common[writer % shared :] + common[: writer % shared]
+        children.append([to_file(record) for pair in zip(mine, turned, strict=True) for record in pair])
+    started = [start(tmp_path / "results", files) for files in children]
+    assert [(*child.communicate(), child.returncode) for child in started] == [("", "", 0)] * writers
+    loaded = store.load()
+    assert loaded.broken == ()
+    assert Counter(run.run_id for run in loaded.records) == Counter(record.run_id for record in records)
+    for record in records:
+        assert store.get(record.run_id) == record
+    assert not list(tmp_path.rglob("*.tmp"))
