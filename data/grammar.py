@@ -21,15 +21,16 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Table(Generic[T]):
+class Table(Generic[T_co]):
     """Distinct options, laid out as one slot a unit of weight, so that a draw is one index.
 
     Unless told otherwise the first half of the options weighs two and the second one: no language uses its words alike.
     """
 
-    def __init__(self, options: Sequence[T], weights: Sequence[int] | None = None) -> None:
+    def __init__(self, options: Sequence[T_co], weights: Sequence[int] | None = None) -> None:
         weights = weights or [2 - 2 * rank // len(options) for rank in range(len(options))]
         if len(set(options)) != len(options) or len(weights) != len(options) or min(weights, default=0) < 1:
             raise ValueError(f"a table needs distinct options, each with a weight above 0: {options!r:.200}")
@@ -57,14 +58,15 @@ class Template:
 
 Words = Table[str]
 Phrases = Table[Template]
+Options = Table[str | Template]
 
 
 class Part(NamedTuple):
     """Fixed text, then a slot (the last part has none)."""
 
     literal: str
-    table: Words | Phrases | None  # to draw from
-    family: Mapping[str, Words | Phrases] | None  # or the tables of which the remembered word `by` names one
+    table: Options | None  # to draw from
+    family: Mapping[str, Options] | None  # or the tables of which the remembered word `by` names one
     by: str
     key: str  # the word to remember or to recall; "": none
     without: tuple[str, ...]  # the remembered words that are left out
@@ -90,8 +92,8 @@ class Grammar:
     """The tables that templates may name."""
 
     def __init__(self) -> None:
-        self._tables: dict[str, Words | Phrases] = {}
-        self._families: dict[str, dict[str, Words | Phrases]] = {}
+        self._tables: dict[str, Options] = {}
+        self._families: dict[str, dict[str, Options]] = {}
 
     def words(self, name: str, options: Sequence[str]) -> Words:
         """Adds the table `NAME`, or for `NAME.word` a member of a family, of plain words."""
@@ -107,7 +109,7 @@ class Grammar:
         self._add(name, table)
         return table
 
-    def _add(self, name: str, table: Words | Phrases) -> None:
+    def _add(self, name: str, table: Options) -> None:
         family, dot, member = name.partition(".")
         if dot:
             self._families.setdefault(family, {})[member] = table
@@ -172,10 +174,7 @@ class Tale:
             if family is not None:
                 table = family[words[by]]
             if table is not None:
-                value: str | Template = self.draw(
-                    table,  # type: ignore[arg-type]
-                    [words[other] for other in without] if without else (),
-                )
+                value = self.draw(table, [words[other] for other in without] if without else ())
                 if isinstance(value, Template):
                     start = len(pieces)
                     self.tell(value)
@@ -193,7 +192,7 @@ class Tale:
 
     def sentence(self, table: Phrases) -> None:
         """Draws a sentence and tells it, after the gap that is due."""
-        if self.pieces:
+        if self.pieces and not self.pieces[-1].endswith("\n"):
             self.pieces.append(self.gap)
         self.gap = " "
         self.tell(self.draw(table))

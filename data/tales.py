@@ -15,24 +15,23 @@ is charged for every choice that has begun in it; that is exact but for the one 
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import accumulate
 from typing import NamedTuple
 
 from data.grammar import Table, Tale, uniform
-from data.morals import ending, trial
-from data.scenes import PLOTS, Plot, idle, open_tale
+from data.plots import PLOTS, Plot
+from data.scenes import ending, idle, opening, trial
 
 VOCAB_SIZE = 256  # bytes
 SEPARATOR = 0  # starts every document; no tale has this byte
 FEWEST_PLOTS, MOST_PLOTS = 2, 3
-MOST_IDLE = 7
+MOST_IDLE = 7  # sentences before the plots are paid off
 
 
 class Document(NamedTuple):
     """One tale."""
 
-    number: int
     text: str  # ASCII
     charges: tuple[tuple[int, float], ...]  # (offset in bytes, nats) of every choice, in order
 
@@ -42,58 +41,60 @@ class Document(NamedTuple):
         return math.fsum(nats for _, nats in self.charges)
 
 
-def document(seed: int, number: int) -> Document:
+def text(seed: int, number: int) -> str:
     """Tale `number` of the endless set `seed`; the same on every platform."""
+    return "".join(_told(seed, number).pieces)
+
+
+def document(seed: int, number: int) -> Document:
+    """The same tale with the price of every choice."""
+    tale = _told(seed, number)
+    starts = (0, *accumulate(map(len, tale.pieces)))
+    return Document("".join(tale.pieces), tuple((starts[piece], nats) for piece, nats in tale.charges))
+
+
+def _told(seed: int, number: int) -> Tale:
     tale = Tale(random.Random((seed << 32) + number).random)
     tell(tale)
-    starts = (0, *accumulate(map(len, tale.pieces)))
-    return Document(number, "".join(tale.pieces), tuple((starts[piece], nats) for piece, nats in tale.charges))
+    return tale
 
 
-def documents(seed: int, first: int) -> Iterator[Document]:
-    """The tales from `first` on, without end."""
-    number = first
-    while True:
-        yield document(seed, number)
-        number += 1
-
-
-CLOSE = "close"
-_STEPS: Table[Plot | Callable[[Tale], None] | str] = Table(
-    (idle, trial, CLOSE, *PLOTS), (30, 6, 5, *(2 for _ in PLOTS))
-)
-_PAUSE = Table((True, False), (1, 1))
+_CLOSE = "close"
+_Step = Plot | Callable[[Tale], None] | str
+_STEPS: Table[_Step] = Table((idle, trial, _CLOSE, *PLOTS), (30, 6, 5, *(2 for _ in PLOTS)))
+_PAUSE = uniform(True, False)
 
 
 def tell(tale: Tale) -> None:
-    """A whole tale: what is planted on the way is paid off before the ending."""
-    open_tale(tale)
-    told: list[Plot | Callable[[Tale], None] | str] = []
-    pending: list[Plot] = []
+    """A whole tale: a title, an opening, plots and a trial in any order, the payoffs, an ending."""
+    opening(tale)
     tale.gap = "\n"
+    told: list[_Step] = []
+    plots: list[Plot] = []
     while True:
-        without = [step for step in told if step is not idle]
-        if trial not in told or len(pending) < FEWEST_PLOTS:
-            without.append(CLOSE)
-        if len(pending) == MOST_PLOTS:
-            without.extend(plot for plot in PLOTS if plot not in told)
+        without: list[_Step] = [step for step in told if step is not idle]
+        if trial not in told or len(plots) < FEWEST_PLOTS:
+            without.append(_CLOSE)
+        if len(plots) == MOST_PLOTS:
+            without.extend(plot for plot in PLOTS if plot not in plots)
         if told.count(idle) == MOST_IDLE:
             without.append(idle)
         step = tale.draw(_STEPS, without)
         told.append(step)
         if isinstance(step, Plot):
-            step.plant(tale)
-            pending.append(step)
+            step.begin(tale)
+            plots.append(step)
         elif callable(step):
             step(tale)
         else:
             break
     tale.gap = "\n"
-    while pending:
+    while plots:
         if tale.draw(_PAUSE):
             idle(tale)
-        plot = tale.draw(uniform(*pending))
-        pending.remove(plot)
-        plot.payoff(tale)
+        plot = tale.draw(uniform(*plots))
+        plots.remove(plot)
+        plot.end(tale)
     tale.gap = "\n"
     ending(tale)
+    tale.pieces.append("\n")

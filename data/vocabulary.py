@@ -28,29 +28,47 @@ def _pairs(text: str) -> dict[str, str]:
 # ----------------------------------------------------------------------------------------------- names and numbers
 
 # The ending of a name tells he from she.
-_PEOPLE = """Mar Al Ber Cor Dor El Fen Gret Hild Il Jor Kar Lin Mel Nor Or Pet Quen Ros Sel Tam Ul Vel Wil Yv Zel Ad
-Bran Ced Den Er Far Gal Hav Ing Jas Kest Lor Mir Ned Os Pel Ris Sib Tor Ur Var Wen Xan Yor""".split()
+_PEOPLE = _options(
+    """
+    Mar | Al | Ber | Cor | Dor | El | Fen | Gret | Hild | Il | Jor | Kar | Lin | Mel | Nor | Or | Pet | Quen |
+    Ros | Sel | Tam | Ul | Vel | Wil | Yv | Zel | Ad | Bran | Ced | Den | Er | Far | Gal | Hav | Ing | Jas |
+    Kest | Lor | Mir | Ned | Os | Pel | Ris | Sib | Tor | Ur | Var | Wen | Xan | Yor
+    """
+)
 _SHE = ("a", "ina", "elle", "ika", "ith", "enna", "olde")
 _HE = ("o", "in", "ric", "us", "ard", "ulf", "emar")
 MEN = frozenset(head + tail for head in _PEOPLE for tail in _HE)
 NAME = GRAMMAR.words(
     "NAME", [head + tail for she, he in zip(_SHE, _HE, strict=True) for tail in (she, he) for head in _PEOPLE]
 )
-_PLACES = """Harrow Elder Stone Win Black Thorn Mill Ash Oak Fen Grey Lark Raven Salt Amber Wolf Cold Hollow Birch High
-Marsh Rook Silver Kings Otter Sand Linden Fox Summer Wind""".split()
-_KINDS_OF_PLACE = """field ford bridge ton dale wick stead mere gate combe haven brook hurst by port cliff mouth
-well""".split()
+_PLACES = _options(
+    """
+    Harrow | Elder | Stone | Win | Black | Thorn | Mill | Ash | Oak | Fen | Grey | Lark | Raven | Salt |
+    Amber | Wolf | Cold | Hollow | Birch | High | Marsh | Rook | Silver | Kings | Otter | Sand | Linden |
+    Fox | Summer | Wind
+    """
+)
+_KINDS_OF_PLACE = _options(
+    """
+    field | ford | bridge | ton | dale | wick | stead | mere | gate | combe | haven | brook | hurst | by |
+    port | cliff | mouth | well
+    """
+)
 TOWN = GRAMMAR.words("TOWN", [head + tail for tail in _KINDS_OF_PLACE for head in _PLACES])
 
-_UNITS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-seventeen eighteen nineteen""".split()
+_UNITS = _options(
+    """
+    zero | one | two | three | four | five | six | seven | eight | nine | ten | eleven | twelve | thirteen |
+    fourteen | fifteen | sixteen | seventeen | eighteen | nineteen
+    """
+)
 _TENS = ("twenty", "thirty", "forty", "fifty")
 NUMBERS = (*_UNITS, *(tens + ("-" + unit if unit else "") for tens in _TENS for unit in ("", *_UNITS[1:10])))
 VALUES = {word: value for value, word in enumerate(NUMBERS)}
 GRAMMAR.words("START", NUMBERS[5:31])
 STEP = GRAMMAR.words("STEP", NUMBERS[2:9])
 GRAMMAR.words("AGE", NUMBERS[8:25])
-GRAMMAR.words("SPAN", NUMBERS[2:21])
+SPAN = GRAMMAR.words("SPAN", NUMBERS[2:21])
 GRAMMAR.words("MILES", NUMBERS[2:13])
 GRAMMAR.words("FEET", NUMBERS[3:41])
 GRAMMAR.words("NIGHTS", NUMBERS[2:12])

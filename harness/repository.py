@@ -26,12 +26,23 @@ _QUIET = (
     "safe.bareRepository=explicit",  # a folder that only looks like a repository is none
 )
 
+# Every run adds its record; that does not make the next one's source unclean.
+_STATUS = (
+    "status",
+    "--porcelain",
+    "--untracked-files=normal",
+    "--ignore-submodules=all",
+    "--",
+    ":/",
+    ":(top,exclude)leaderboard/results",
+)
+
 
 class State(NamedTuple):
     """Both None: no repository that git would speak for."""
 
     commit: str | None
-    clean: bool | None  # no uncommitted and no untracked file anywhere in the repository
+    clean: bool | None  # no changed and no untracked file in the repository, but for what runs themselves add
 
 
 _NOTHING = State(None, None)
@@ -49,8 +60,7 @@ def state(folder: Path) -> State:
     commit = _git(folder, quiet, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if not commit:
         return _NOTHING
-    status = ("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=all")
-    changes = _git(folder, quiet, *status)
+    changes = _git(folder, quiet, *_STATUS)
     return _NOTHING if changes is None else State(commit.strip(), not changes)
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ from harness.sandbox_watch import Breach, Watch
 from harness.syscalls import PR_SET_DUMPABLE, prctl
 
 KILL_PATIENCE_S = 10.0
+FAREWELL_PATIENCE_S = 0.5
 _USER_IDS = range(61_184, 65_520)  # what systemd keeps for users of the moment: nobody's files belong to them
 
 
@@ -241,6 +243,7 @@ class Sandbox:
                 if self._watch is not None:
                     self._watch.memory_bytes()  # the last figures that can be had
                     self._watch.processor_s()
+                self._await_farewell()
                 gone = self._kill_tree(self._launched)
                 self._bury(self._launched.process)
             if self._output is not None:
@@ -249,6 +252,17 @@ class Sandbox:
                 self._cgroup.remove()
             self._ended = Killed(how=self.report.tree_kill, complete=gone)
         return self._ended
+
+    def _await_farewell(self) -> None:
+        """A worker that has just closed its socket is about to end: let it, so that its exit code is its own."""
+        readable, _, _ = select.select([self.socket], [], [], 0)
+        try:
+            closed = bool(readable) and self.socket.recv(1, socket.MSG_PEEK) == b""
+        except OSError:
+            closed = True
+        deadline_s = time.monotonic() + FAREWELL_PATIENCE_S
+        while closed and self.exit is None and time.monotonic() < deadline_s:
+            time.sleep(0.001)
 
     def _kill_tree(self, launched: Launched) -> bool:
         if launched.first is not None:

@@ -20,13 +20,13 @@ class Machine(NamedTuple):
     """What differs from one architecture to the next."""
 
     audit: int  # AUDIT_ARCH_…
-    column: int  # of _NUMBERS
+    column: int  # of REFUSED
 
 
 MACHINES = {"x86_64": Machine(0xC000003E, 0), "aarch64": Machine(0xC00000B7, 1)}
 
-# name: (x86_64, aarch64); None where the architecture does not have it.
-_NUMBERS: dict[str, tuple[int | None, int | None]] = {
+# Refused whatever their arguments. name: (x86_64, aarch64); None where the architecture does not have it.
+REFUSED: dict[str, tuple[int | None, int | None]] = {
     # other processes' memory, files and credentials
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
@@ -175,7 +175,7 @@ def program(machine: str, parent_pid: int | None) -> tuple[Step, ...]:
     def equal(value: int, verdict: int) -> tuple[Step, Step]:
         return Step(_EQUAL, 0, 1, value), Step(_RETURN, 0, 0, verdict)
 
-    for numbers in _NUMBERS.values():
+    for numbers in REFUSED.values():
         answer(numbers, _EPERM)
     answer(_CLONE3, _ENOSYS)  # its flags are behind a pointer; the C library falls back to clone
     # Nobody leaves the process group, so that one killpg reaches the whole tree, fork-runners included. Answered with

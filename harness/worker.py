@@ -122,10 +122,10 @@ class Run:
         rows: most rows that one `predict` call gets.
         """
         context = self.max_context if context is None else context
-        stride = context if stride is None else stride
-        rows = max(1, ROW_TOKENS // context) if rows is None else rows
         if not 1 <= context <= self.max_context:
             raise ValueError(f"context must be between 1 and {self.max_context} (run.max_context), not {context}")
+        stride = context if stride is None else stride
+        rows = max(1, ROW_TOKENS // context) if rows is None else rows
         if not 1 <= stride <= context:
             raise ValueError(f"stride must be between 1 and the context ({context}), not {stride}")
         if not 1 <= rows <= 4096:
@@ -251,8 +251,11 @@ def converted(name: str, text: str, wanted: typing.Any) -> object:
             if choice in (int, float, str):
                 return choice(text)
             if typing.get_origin(choice) is tuple:
-                item = typing.get_args(choice)[0]
-                return tuple(converted(name, part.strip(), item) for part in text.split(",") if part.strip())
+                parts = [part.strip() for part in text.split(",") if part.strip()]
+                items = typing.get_args(choice)
+                if items[-1] is Ellipsis:
+                    items = items[:1] * len(parts)
+                return tuple(converted(name, part, item) for part, item in zip(parts, items, strict=True))
         except (ValueError, KeyError):
             continue
     label = getattr(wanted, "__name__", str(wanted))

@@ -166,7 +166,8 @@ class Diagnosis(Answer, frozen=True, kw_only=True, tag="doctor"):
     system: str
     python: str
     cpu: str
-    cores: int
+    cores: int  # logical cores of the machine
+    usable_cores: float  # that a run may use
     memory_gib: float
     devices: tuple[Device, ...]
     torch: str | None  # None: not installed

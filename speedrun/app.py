@@ -6,20 +6,23 @@ Nothing heavy is imported here: each command imports what it needs when it is ca
 """
 
 import errno
-import importlib.metadata
+import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from harness.errors import UserError
 from harness.result import Level
 from speedrun import console
-from speedrun.answers import Answer
 from speedrun.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from speedrun.answers import Answer
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -28,7 +31,7 @@ _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 class Reply(NamedTuple):
     """What a command answers, and how it is to be printed."""
 
-    answer: Answer
+    answer: "Answer"
     json: bool
 
 
@@ -58,6 +61,8 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
+        import importlib.metadata
+
         typer.echo(f"speedrun {importlib.metadata.version('speedrun')}")
         raise typer.Exit
     _help_when_bare(context)
@@ -79,7 +84,7 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="At most 40 of a-z, 0-9, '-' and '_'.")],
     json: Json = False,
 ) -> Reply:
-    """Start an entry: copy the template to speedrun/submissions/NAME."""
+    """Start an entry: a copy of the template."""
     from speedrun.commands.new import new
 
     return Reply(new(find_workspace(), name), json)
@@ -100,17 +105,28 @@ def check(name: Entry, json: Json = False) -> Reply:
 def run(
     context: typer.Context,
     name: Entry,
-    track: Annotated[str, typer.Option(help="The track; speedrun tracks lists them.")] = "",
-    runs: Annotated[int, typer.Option(min=1, max=1000, help="So many runs, each with a seed of its own.")] = 1,
+    track: Annotated[
+        str | None, typer.Option(metavar="TRACK", help="The track, always asked for; speedrun tracks lists them.")
+    ] = None,
+    runs: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1000, help="So many runs, each with a seed of its own.")
+    ] = 1,
     fields: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field of Config; --field VALUE does the same."),
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="Practise on another data set than the track's.")] = None,
-    level: Annotated[Level | None, typer.Option(help="Sandbox level; default: the strongest that works.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="ID", help="Practise on another data set than the track's.")
+    ] = None,
+    level: Annotated[
+        Level | None,
+        typer.Option(
+            metavar="LEVEL", help="Sandbox level: namespaces, uid, landlock or none; default: the strongest that works."
+        ),
+    ] = None,
     no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="For code that you trust; never ranked.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Fail when the device is in use.")] = False,
-    keep: Annotated[int, typer.Option(min=0, help="Artifacts kept in the cache, the latest ones.")] = 5,
+    keep: Annotated[int, typer.Option(metavar="N", min=0, help="Artifacts kept in the cache, the latest ones.")] = 5,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the verdict only.")] = False,
     json: Json = False,
 ) -> Reply:
@@ -140,8 +156,8 @@ def run(
 @app.command(epilog="Example: speedrun leaderboard --show --track cpu-1min --top 10")
 def leaderboard(
     show: Annotated[bool, typer.Option("--show", help="Show the board (the default).")] = False,
-    track: Annotated[str | None, typer.Option(help="Only this track.")] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="So many rows of each table.")] = None,
+    track: Annotated[str | None, typer.Option(metavar="TRACK", help="Only this track.")] = None,
+    top: Annotated[int | None, typer.Option(metavar="N", min=1, help="So many rows of each table.")] = None,
     practice: Annotated[bool, typer.Option("--all", help="List practice and failed runs too.")] = False,
     render: Annotated[bool, typer.Option("--render", help="Write the board into leaderboard/README.md.")] = False,
     export: Annotated[
@@ -187,7 +203,10 @@ def tracks(
 
 @app.command(epilog="Example: speedrun doctor")
 def doctor(json: Json = False) -> Reply:
-    """Try what this machine can do: devices, sandbox levels, tracks it qualifies for."""
+    """Try what this machine can do.
+
+    Shows its devices, tries every sandbox level, and says which tracks it qualifies for and why not for the others.
+    """
     from speedrun.commands.doctor import doctor
 
     return Reply(doctor(find_workspace()), json)
@@ -237,8 +256,6 @@ def data_import(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code. Every error ends here, as one line."""
-    if os.environ.get("SPEEDRUN_DEBUG"):
-        return _run(arguments)
     try:
         return _run(arguments)
     except UserError as error:
@@ -262,7 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr] - a terminal that cannot show it is no error
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character is no error
     done = app(args=arguments, prog_name="speedrun", standalone_mode=False)
     if not isinstance(done, Reply):
         return int(done or 0)
@@ -283,6 +301,8 @@ def _system_error(error: OSError) -> int:
 
 
 def _our_fault(error: Exception) -> int:
+    if os.environ.get("SPEEDRUN_DEBUG"):
+        traceback.print_exception(error)
     what = f"{type(error).__name__}: {error}"
     console.error_line(f"internal error: {what}; run with SPEEDRUN_DEBUG=1 for the traceback")
     return 70

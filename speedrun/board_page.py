@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -51,7 +52,7 @@ def _table(section: Section, rows: Sequence[Row], console: Console) -> None:
             justify=column.align,
             no_wrap=not wraps,
             overflow="fold" if wraps else "ellipsis",
-            min_width=min(_FLEXIBLE.get(column.key, 1), console.width),
+            min_width=min(_width(column, cells[column.key]), _FLEXIBLE.get(column.key, 1)),
         )
     for index, row in enumerate(rows):
         style = "" if row.rank is not None else "dim"
@@ -75,8 +76,10 @@ def fitting(
 
 
 def _needed(candidates: Sequence[Column], cells: dict[str, list[str]]) -> int:
-    total = 0
-    for column in candidates:
-        natural = max(len(column.heading), *map(len, cells[column.key]), 0)
-        total += min(natural, _FLEXIBLE.get(column.key, natural)) + _GAP
-    return total
+    natural = {column.key: _width(column, cells[column.key]) for column in candidates}
+    return sum(min(width, _FLEXIBLE.get(key, width)) + _GAP for key, width in natural.items())
+
+
+def _width(column: Column, cells: Sequence[str]) -> int:
+    """What it takes to show every cell on one line."""
+    return max(map(cell_len, (column.heading, *cells)))

@@ -33,9 +33,11 @@ def draw(points: Sequence[Point], width: int, height: int) -> list[str]:
         for column, value in enumerate(heights):
             share = (value - low) / (high - low) if high > low else 0.5
             row = round((1 - share) * (rows - 1))
-            reach = range(row, row + 1) if before is None else range(min(row, before), max(row, before) + 1)
+            # A steep step is drawn in the later column; the earlier one has only its own point.
+            reach = range(row, row + 1)
+            if before is not None and row != before:
+                reach = range(before + 1, row + 1) if row > before else range(row, before)
             for dot in reach:
-                # A steep step belongs to the later column: only the point itself touches the earlier one.
                 masks[dot // 4][column // 2] |= _DOTS[dot % 4][column % 2]
             before = row
     return ["".join(chr(ord(BLANK) + mask) for mask in line) for line in masks]

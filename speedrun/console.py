@@ -9,20 +9,27 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from leaderboard.text import plain
-from speedrun.answers import Answer, as_json
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from speedrun.answers import Answer
 
 # A pipe has no width. Nothing is cut there, so that grep finds what it looks for.
 PIPE_COLUMNS = 1000
 ERROR_CAP = 2000  # characters of an error's line
 
 
-def answer(value: Answer, *, json: bool) -> None:
+def answer(value: "Answer", *, json: bool) -> None:
     """Prints an answer. Raises BrokenPipeError when nobody reads on."""
+    from harness.protocol import printable
+    from speedrun.answers import ShownSource, as_json
+
     if json:
         text = as_json(value).decode()
+    elif isinstance(value, ShownSource):
+        # As it ran, tabs and all; only what could drive the terminal is taken out.
+        text = printable(value.text, len(value.text) + 1)
     else:
         from speedrun import pages
 

@@ -23,7 +23,6 @@ from speedrun.answers import (
     Ran,
     Shown,
     ShownRun,
-    ShownSource,
     ShownTrack,
     Tracks,
 )
@@ -40,9 +39,6 @@ def show(value: Answer, console: Console) -> None:
             board_page.show(value, console)
         case ShownRun(record=record):
             run_page.show_record(record, console)
-        case ShownSource(text=text):
-            # As it is, so that it can be redirected into a file; only what could drive the terminal is taken out.
-            console.print(Text(printable(text, len(text) + 1)), end="", soft_wrap=True)
         case Created():
             _created(value, console)
         case Checked():
@@ -166,7 +162,7 @@ def _diagnosis(value: Diagnosis, console: Console) -> None:
     facts = [
         ("system", value.system),
         ("python", value.python + (f", torch {value.torch}" if value.torch else ", torch is not installed")),
-        ("processor", f"{plain(value.cpu, 100)}, {value.cores} cores"),
+        ("processor", f"{plain(value.cpu, 100)}, {value.cores} cores, {value.usable_cores:g} of them for a run"),
         ("memory", f"{value.memory_gib:.1f} GiB"),
         ("devices", devices or "none"),
     ]

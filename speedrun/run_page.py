@@ -27,8 +27,8 @@ ADVICE: dict[Verdict, str] = {
     Verdict.OUT_OF_MEMORY: "use less memory: a smaller batch_size or model, or fewer rows a predict call",
     Verdict.CRASHED: "mend the error above, then try it on cpu-smoke, which takes seconds",
     Verdict.BAD_OUTPUT: "predict(model, tokens) must return finite logits of shape [rows, T, at least the vocabulary]",
-    Verdict.NOT_PREDICTIVE: "predict() may use tokens[:, :t+1] for position t and nothing else: no later token, no other "
-    "row, no state between calls; switch dropout off",
+    Verdict.NOT_PREDICTIVE: "predict() may use tokens[:, :t+1] for position t and nothing else: no later token, no "
+    "other row, no state between calls; switch dropout off",
     Verdict.PRETRAINED: "start from random weights in setup(); nothing may be trained before train() is called",
     Verdict.ARTIFACT_LIMIT: "save less, or a smaller model: speedrun tracks TRACK says how much is allowed",
     Verdict.PARAMETER_LIMIT: "change the model's size: speedrun tracks TRACK says how many parameters are allowed",
@@ -65,14 +65,13 @@ def show_record(record: Record, console: Console) -> None:
     _title(record, console)
     _print([("run", record.run_id), ("started", record.started_at), ("tier", record.tier.value)], console)
     _print(_entry_lines(record), console)
-    _print([("seed", str(record.seed)), *_verdict_lines(record)], console)
-    if record.twin:
-        _print(_twin_numbers(record.twin), console)
+    _print([("seed", str(record.seed)), *_verdict_lines(record, whole=True)], console)
     _print(_model_lines(record), console)
     _print(_machine_lines(record), console)
     for file in record.source.files:
         lines = file.text.count("\n") + (not file.text.endswith("\n") and bool(file.text))
-        _print([("source", f"{plain(file.path, 200)} · {lines:,} lines · sha256 {file.sha256[:12]}")], console)
+        size = f"{lines:,} {'line' if lines == 1 else 'lines'}"
+        _print([("source", f"{plain(file.path, 200)} · {size} · sha256 {file.sha256[:12]}")], console)
     _print(_source_lines(record), console)
     _curve(record, console)
     _failure(record, console, None)
@@ -86,8 +85,8 @@ def _title(record: Record, console: Console) -> None:
     console.print(title, soft_wrap=True)
 
 
-def _verdict_lines(record: Record) -> Iterator[tuple[str, str]]:
-    """Loss, target, times, twin, and whether it is ranked."""
+def _verdict_lines(record: Record, *, whole: bool = False) -> Iterator[tuple[str, str]]:
+    """Loss, target, times, twin (with its numbers when `whole`), and whether it is ranked."""
     if record.score:
         yield "loss", _loss(record)
         if record.score.target_met is not None and record.track.target_nats is not None:
@@ -96,6 +95,8 @@ def _verdict_lines(record: Record) -> Iterator[tuple[str, str]]:
     yield "times", _times(record.times, record.track.limit_s)
     if record.twin:
         yield "twin", f"{_TWIN_WORDS[record.twin.kind]} ({record.twin.sampled:,} targets compared)"
+        if whole:
+            yield from _twin_numbers(record.twin)
     if record.ranked:
         yield "ranked", "yes"
     else:
@@ -130,6 +131,8 @@ def _next(value: Ran) -> str:
         return "speedrun leaderboard --show (interrupted before the other runs)"
     if last.verdict is not Verdict.OK:
         return ADVICE[last.verdict].replace("TRACK", last.track.id)
+    if last.score is not None and last.score.target_met is False:
+        return f"train until the loss is below {last.track.target_nats:g}: the mean of the runs must meet the target"
     if not last.ranked:
         return f"speedrun show {last.run_id} for everything about it, speedrun leaderboard --all to compare it"
     if len(value.records) < value.runs_asked:
@@ -165,7 +168,7 @@ def _twin_numbers(twin: TwinReport) -> Iterator[tuple[str, str]]:
     yield (
         "",
         (
-            f"this sample (seed {twin.seed}) finds with 99 % certainty {twin.finds_share:.2%} of cheated targets, or an "
+            f"this sample (seed {twin.seed}) finds, 99 times of 100, {twin.finds_share:.2%} of cheated targets, or an "
             f"advantage of {twin.finds_advantage_nats:.4f} nats everywhere"
         ),
     )
@@ -179,7 +182,8 @@ def _model_lines(record: Record) -> Iterator[tuple[str, str]]:
         yield "parameters", f"{record.parameters:,}"
     if record.artifact:
         artifact = record.artifact
-        yield "artifact", f"{artifact.bytes:,} bytes in {artifact.files} files, sha256 {artifact.sha256[:12]}"
+        files = f"{artifact.files} {'file' if artifact.files == 1 else 'files'}"
+        yield "artifact", f"{artifact.bytes:,} bytes in {files}, sha256 {artifact.sha256[:12]}"
     if record.peak_memory_gib is not None:
         yield "memory", f"{record.peak_memory_gib:.2f} GiB at most"
     if record.times.setup_processor_s is not None:

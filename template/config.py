@@ -21,18 +21,17 @@ class Config:
     # The data.
     context: int = 1024  # tokens a training window
     eval_context: int = 1024  # tokens a scored window, at most what the track allows
-    eval_stride: int = 512  # tokens from one scored window to the next; smaller: more past for every token, slower scoring
+    eval_stride: int = 512  # tokens from one scored window to the next; less: more past for each token, slower scoring
     batch_size: int = 32  # windows a micro-batch (reduce if out of memory)
     accumulation: int = 1  # micro-batches a step
 
     # The optimiser.
     muon_lr: float = 0.025  # weight matrices
-    adam_lr: float = 0.004  # output head; gains
-    embed_lr: float = 0.3  # token and n-gram embeddings
+    head_lr: float = 0.004  # the output head, by AdamW
+    embed_lr: float = 0.3  # token and n-gram embeddings, by AdamW
     momentum: float = 0.95
     weight_decay: float = 0.02  # of the matrices, times the learning rate
-    warmup: float = 0.01  # share of the training time over which the rates rise
-    cooldown: float = 0.6  # share of the training time, at its end, over which they fall to zero
+    cooldown: float = 0.6  # share of the training time, at its end, over which the rates fall to zero
     budget: float = 1.0  # share of the track's limit to train for; where the fastest wins, the least that still passes
 
     compile: bool = True  # torch.compile during the untimed set-up; falls back to eager where there is no compiler
@@ -48,6 +47,19 @@ def get_config(track_id: str) -> Config:
 
 
 CPU = Config(
-    d_model=128, n_layers=4, n_heads=4, n_kv_heads=4, d_ff=512, max_ngram=4, ngram_rows=16_384,
-    context=256, eval_context=512, eval_stride=256, batch_size=16, muon_lr=0.03, adam_lr=0.01, embed_lr=0.05, weight_decay=0.0,
+    d_model=128,
+    n_layers=4,
+    n_heads=4,
+    n_kv_heads=4,
+    d_ff=512,
+    max_ngram=4,
+    ngram_rows=16_384,
+    context=256,
+    eval_context=512,
+    eval_stride=256,
+    batch_size=16,
+    muon_lr=0.03,
+    head_lr=0.01,
+    embed_lr=0.05,
+    weight_decay=0.0,
 )

@@ -10,11 +10,11 @@ from harness.errors import UserError
 from harness.result import Level, Record, Verdict
 from harness.runner import RunRequest, run_entry
 from harness.sandbox import choose
-from harness.track import Track, find_track
+from harness.track import Track, find_track, list_tracks
 from leaderboard.store import Store
 from speedrun import console, device_lock, live
 from speedrun.answers import Ran
-from speedrun.commands.data import ready
+from speedrun.commands.data import find_dataset, prepared
 from speedrun.commands.recovery import recover
 from speedrun.extra_options import as_pairs
 from speedrun.fitness import missing_devices, obstacles
@@ -29,7 +29,7 @@ class Wish:
     """What the command line asks for."""
 
     entry: str  # a name, or the path of a folder
-    track: str
+    track: str | None
     runs: int
     pairs: Sequence[str]  # field=value, from --set
     extra: Sequence[str]  # what no option knows: --d-model 512
@@ -50,30 +50,31 @@ def run(workspace: Workspace, wish: Wish) -> Ran:
     """
     recover(workspace)
     folder = submission.find(wish.entry, workspace.submissions)
-    track = find_track(wish.track, workspace.tracks)
     entry = submission.load(folder, folder.name)
     fields = None if entry.fields is None else [field.name for field in entry.fields]
     pairs = [*wish.pairs, *as_pairs(wish.extra, fields, wish.options)]
     overrides = submission.parse_overrides(pairs, entry.fields)
+    track = _track(wish.track, workspace)
     machine = environment.machine()
     lacking = missing_devices(track, machine)
     if lacking:
         raise UserError(f"{track.id} cannot run here: {lacking}; speedrun doctor shows the tracks that can")
-    level = choose(wish.level)
-    request = RunRequest(
-        submission=entry,
-        track=track,
-        data=ready(workspace, wish.dataset or track.dataset, quiet=wish.quiet),
-        cache=workspace.cache,
-        level=level,
-        overrides=overrides,
-        practice=(*obstacles(track, machine), *_outside(folder, workspace)),
-        keep=wish.keep,
-    )
+    dataset = find_dataset(workspace, wish.dataset or track.dataset)
     with (
         Interrupts() as interrupts,
         device_lock.hold(_devices(track), entry.name, wait=wish.wait, say=console.note),
     ):
+        # Trying the sandbox and preparing data are work: not beside somebody else's run.
+        request = RunRequest(
+            submission=entry,
+            track=track,
+            level=choose(wish.level),
+            data=prepared(workspace, dataset, quiet=wish.quiet),
+            cache=workspace.cache,
+            overrides=overrides,
+            practice=(*obstacles(track, machine), *_outside(folder, workspace)),
+            keep=wish.keep,
+        )
         return _runs(workspace, request, wish, interrupts)
 
 
@@ -120,6 +121,13 @@ def _title(request: RunRequest, wish: Wish, number: int) -> str:
     if wish.runs > 1:
         told += f", run {number} of {wish.runs}"
     return f"{told} · data set {request.data.manifest.id} · sandbox {request.level}"
+
+
+def _track(wanted: str | None, workspace: Workspace) -> Track:
+    if wanted is None:
+        known = ", ".join(track.id for track in list_tracks(workspace.tracks))
+        raise UserError(f"say on which track: --track TRACK, one of {known}")
+    return find_track(wanted, workspace.tracks)
 
 
 def _devices(track: Track) -> list[str]:

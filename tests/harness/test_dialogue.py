@@ -212,7 +212,21 @@ def test_the_artifact_arrives_and_is_hashed(stage, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "/etc/passwd", "../up", "a/../b", "a//b", "a/", ".hidden", "x" * 200, "a/b/c/d/e", "naïve", "a\nb", "a\0b", "."],
+    [
+        "",
+        "/etc/passwd",
+        "../up",
+        "a/../b",
+        "a//b",
+        "a/",
+        ".hidden",
+        "x" * 200,
+        "a/b/c/d/e",
+        "naïve",
+        "a\nb",
+        "a\0b",
+        ".",
+    ],
 )
 def test_a_name_that_is_no_plain_path_is_refused(stage, tmp_path, name):
     dialogue, worker, _, _ = stage

@@ -20,7 +20,9 @@ TESTS = Path(__file__).parent.parent
 
 def cases(kind):
     found = sorted(path.parent for path in (TESTS / kind).glob("*/expect.toml"))
-    return [pytest.param(folder, tomllib.loads((folder / "expect.toml").read_text()), id=folder.name) for folder in found]
+    return [
+        pytest.param(folder, tomllib.loads((folder / "expect.toml").read_text()), id=folder.name) for folder in found
+    ]
 
 
 def check(record: Record, expect: dict) -> None:
@@ -113,3 +115,17 @@ def test_a_run_at_every_level_that_this_machine_has(trial, run_folder):
     assert record.environment.sandbox.level is trial.level
     assert record.ranked == (trial.level is not Level.NONE)
     assert record.score.loss_nats < 4.5
+
+
+@pytest.mark.sandbox
+def test_the_score_is_the_plain_cross_entropy_of_the_artifact(run_folder, tmp_path, prose):
+    """The same artifact, loaded here and evaluated in float64 without windows, gives the same number."""
+    import numpy as np
+    import torch
+
+    record, _ = run_folder(TESTS / "golden" / "gradient_steps")
+    state = torch.load(tmp_path / "cache" / "artifacts" / record.run_id / "state.pt", weights_only=True)
+    stream = torch.from_numpy(np.asarray(prose.tokens("val", record.score.targets + 1)).astype(np.int64))
+    logits = state["table"].double()[stream[:-1]]
+    expected = torch.nn.functional.cross_entropy(logits, stream[1:]).item()
+    assert record.score.loss_nats == pytest.approx(expected, abs=1e-6)

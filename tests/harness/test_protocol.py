@@ -36,7 +36,9 @@ def pair():
 def test_a_frame_arrives_as_it_was_sent(pair):
     parent, raw = pair
     payload = bytes(range(256)) * 5000
-    writer = threading.Thread(target=Connection(raw).send, args=(LogProbs(), payload[:1000], memoryview(payload)[1000:]))
+    writer = threading.Thread(
+        target=Connection(raw).send, args=(LogProbs(), payload[:1000], memoryview(payload)[1000:])
+    )
     writer.start()
     header, size = parent.header()
     assert decode_from_worker(header) == LogProbs()

@@ -485,7 +485,6 @@ def test_a_missing_function(entry, name):
         ("def train(run, model, *, loud): pass", False),
         ("def train(**options): pass", False),
         ("async def train(run, model): pass", False),
-        ("class train: pass", True),  # the earlier definition stands for the rule; the worker sees the class
     ],
 )
 def test_the_number_of_arguments(entry, definition, fine):
@@ -498,7 +497,7 @@ def test_the_number_of_arguments(entry, definition, fine):
 
 def test_save_and_load_come_together(entry):
     (entry / "speedrun.py").write_text(SPEEDRUN + "\ndef save(model, folder): pass\n")
-    only(entry, "speedrun.py:19", "defines save without load")
+    only(entry, "speedrun.py:18", "defines save without load")
     (entry / "speedrun.py").write_text(
         SPEEDRUN + "\ndef save(model, folder): pass\ndef load(run, model, folder): pass\n"
     )
@@ -847,9 +846,21 @@ def test_nothing_of_a_hostile_repository_runs(committed, tmp_path, monkeypatch):
     assert state.clean is False
 
 
-def test_a_bare_repository_in_disguise_is_none(entry):
-    git(entry, "init", "--quiet", "--bare", ".")
-    assert repository.state(entry) == (None, None)
+def test_the_records_of_runs_leave_the_source_clean(committed):
+    root = committed.parent.parent
+    (root / "leaderboard" / "results").mkdir(parents=True)
+    (root / "leaderboard" / "results" / "run.json").touch()
+    assert repository.state(committed).clean is True
+    (root / "leaderboard" / "store.py").touch()
+    assert repository.state(committed).clean is False
+
+
+def test_a_bare_repository_in_disguise_is_none(committed, tmp_path):
+    git(tmp_path, "clone", "--quiet", "--bare", str(committed.parent.parent), "disguise")
+    disguise = tmp_path / "disguise"
+    git(tmp_path, "config", "--file", str(disguise / "config"), "core.bare", "false")
+    git(tmp_path, "config", "--file", str(disguise / "config"), "core.worktree", str(disguise))
+    assert repository.state(disguise) == (None, None)
 
 
 def test_a_repository_of_another_owner_is_none(committed, monkeypatch):

@@ -109,9 +109,7 @@ def examine(scorer, the_twin, *, context=32, stride=32, targets=6000, seed=3):
     windows = Windows(targets, context, stride)
     answers = score(scorer, stream, windows, 8)
     sample = twin.draw(windows, seed)
-    said = twin.interrogate(
-        the_twin, stream, spare, windows, answers, sample, rows=8, vocab_size=VOCAB, seed=seed
-    )
+    said = twin.interrogate(the_twin, stream, spare, windows, answers, sample, rows=8, vocab_size=VOCAB, seed=seed)
     return twin.compare(answers[np.array(sample) - 1].astype(np.float64), said, seed)
 
 

@@ -1,0 +1,159 @@
+"""What ten million targets cost the parent: its memory above the start, and its own processor time.
+
+The parent's real code (scoring, the twin's questions, frames over a socket) talks to a child that answers at once with
+the uniform distribution, so that everything measured is the parent's own. Each case runs in a fresh process.
+"""
+
+import argparse
+import math
+import resource
+import socket
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import psutil
+from measure import Estimate, Row, heading, say, table
+
+from harness import twin
+from harness.clock import MonotonicClock
+from harness.dialogue import Dialogue
+from harness.evaluation import Windows, score
+from harness.protocol import Closed, Connection, Cut, Distribution, LogProbs, Tokens, decode_to_worker
+from harness.result import Verdict
+from harness.sandbox import Breach, Exit
+
+MEMORY_GOAL_MB = 300.0
+TARGETS = 10_000_000
+SPARE_TOKENS = 1_000_000
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One evaluation."""
+
+    targets: int
+    vocab_size: int
+    context: int
+    stride: int
+    rows: int  # most rows of one call, which an entry may choose
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What it took the parent."""
+
+    memory_mb: float  # most resident memory, above the start
+    processor_s: float
+    wall_s: float
+    sampled: int
+
+
+CASES = (
+    Case(targets=TARGETS, vocab_size=256, context=1024, stride=1024, rows=16),
+    Case(targets=TARGETS, vocab_size=50_304, context=1024, stride=1024, rows=16),
+    Case(targets=TARGETS, vocab_size=50_304, context=1024, stride=64, rows=16),
+    Case(targets=TARGETS, vocab_size=50_304, context=1024, stride=1024, rows=1024),
+)
+
+
+class Nobody(NamedTuple):
+    """In the place of a sandbox: nothing is watched, nothing is killed."""
+
+    exit: Exit | None = None
+
+    def breach(self) -> Breach | None:
+        return None
+
+    def kill(self) -> None:
+        pass
+
+
+def evaluate(case: Case) -> Cost:
+    """Scorer and twin, in this process; the answers come from a child."""
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, __file__, "--answer", str(theirs.fileno()), "--vocabulary", str(case.vocab_size)]
+    with ours, subprocess.Popen(command, pass_fds=(theirs.fileno(),)) as child:
+        theirs.close()
+        before_mb = psutil.Process().memory_info().rss / 1e6
+        began_s, processor_s = time.monotonic(), time.process_time()
+        clock = MonotonicClock()
+        dialogue = Dialogue(Connection(ours, clock.now, idle=lambda: dialogue.look()), Nobody(), clock)
+        dialogue.until(math.inf, Verdict.EVALUATION_TIMEOUT, "")
+        random = np.random.default_rng(0)
+        stream = random.integers(0, 256, size=case.targets + 1, dtype=np.uint16)
+        spare = random.integers(0, 256, size=SPARE_TOKENS, dtype=np.uint16)
+        windows = Windows(targets=case.targets, context=case.context, stride=case.stride)
+        answers = score(dialogue, stream, windows, case.rows)
+        sample = twin.draw(windows, seed=0)
+        said = twin.interrogate(
+            dialogue, stream, spare, windows, answers, sample, rows=case.rows, vocab_size=case.vocab_size, seed=0
+        )
+        report = twin.compare(answers[np.array(sample) - 1].astype(np.float64), said, 0)
+        wall_s, processor_s = time.monotonic() - began_s, time.process_time() - processor_s
+        most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+        ours.close()
+        child.wait()
+    if report.kind != "honest":
+        raise SystemExit(f"the benchmark's own worker was called {report.kind}")
+    return Cost(memory_mb=most_mb - before_mb, processor_s=processor_s, wall_s=wall_s, sampled=report.sampled)
+
+
+def answer(descriptor: int, vocab_size: int) -> None:
+    """The worker's side: the uniform distribution, whatever is asked."""
+    connection = Connection(socket.socket(fileno=descriptor))
+    uniform = -math.log(vocab_size)
+    while True:
+        try:
+            header, size = connection.header()
+            connection.exactly(size)
+        except Closed:
+            return
+        match decode_to_worker(header):
+            case Tokens(rows=rows, keep=keep):
+                connection.send(LogProbs(), np.full(rows * keep, uniform, dtype="<f4").data)
+            case Cut(rows=rows):
+                logits = np.zeros(rows * vocab_size, dtype="<f4")
+                connection.send(Distribution(), logits.data, np.full(rows, uniform, dtype="<f4").data)
+
+
+def in_a_fresh_process(case: Case) -> Cost:
+    done = subprocess.run(
+        [sys.executable, __file__, "--case"], input=msgspec.json.encode(case), stdout=subprocess.PIPE, check=True
+    )
+    return msgspec.json.decode(done.stdout, type=Cost)
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--case", action="store_true", help=argparse.SUPPRESS)  # the fresh process
+    asked.add_argument("--answer", type=int, help=argparse.SUPPRESS)  # its worker
+    asked.add_argument("--vocabulary", type=int, help=argparse.SUPPRESS)
+    wanted = asked.parse_args()
+    if wanted.answer is not None:
+        answer(wanted.answer, wanted.vocabulary)
+    elif wanted.case:
+        cost = evaluate(msgspec.json.decode(sys.stdin.buffer.read(), type=Case))
+        sys.stdout.buffer.write(msgspec.json.encode(cost))
+    else:
+        heading(f"The parent's side of an evaluation of {TARGETS:,} targets")
+        rows: list[Row] = []
+        for case in CASES:
+            cost = in_a_fresh_process(case)
+            name = f"V {case.vocab_size:,}, context {case.context}, stride {case.stride}, {case.rows} rows"
+            say(f"{name}: {cost.wall_s:.1f} s, {cost.sampled:,} sampled")
+            rows += [
+                Row(f"{name}: memory above start", alone(cost.memory_mb), "MB", MEMORY_GOAL_MB),
+                Row("   processor time a million targets", alone(1e6 * cost.processor_s / case.targets), "s"),
+            ]
+        table(rows)
+
+
+def alone(value: float) -> Estimate:
+    """One measurement: memory hardly differs between two."""
+    return Estimate(value, math.nan, math.nan)
+
+
+if __name__ == "__main__":
+    main()

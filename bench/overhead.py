@@ -1,0 +1,258 @@
+"""What the platform costs: in the timed phase, for the twin, and around a short run.
+
+a  the timed phase: one training loop inside the harness, watched as on a terminal, against the same loop bare
+b  the twin: scoring with its twin against scoring alone, on as many targets as cpu-1min scores, start-ups apart
+c  everything but the training, on cpu-smoke
+
+Not covered: GPUs, and what a busy machine adds; measure on an idle one.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import msgspec
+from bare import BareJob
+from measure import Row, alternating, heading, mean, ratio, say, table
+from rich.console import Console
+
+from data.prepare import Prepared
+from harness import journal, submission
+from harness.events import Event, Phase, PhaseBegan
+from harness.result import Level, Record, Verdict
+from harness.runner import RunRequest, run_entry
+from harness.sandbox import choose
+from harness.track import Track, find_track
+from speedrun.commands.data import ready
+from speedrun.live import LiveView
+from speedrun.workspace import find_workspace
+
+ENTRY = Path(__file__).parent / "entries" / "fixed_steps"
+BARE = Path(__file__).parent / "bare.py"
+
+TIMED_GOAL = 1.01
+TWIN_GOAL = 1.15
+AROUND_GOAL_S = 15.0
+
+FEW_STEPS = {"steps": "5"}  # where the training does not matter
+WINDOWS = ((512, 256), (1024, 1024))  # context and stride: the template's, and what an entry gets that asks for nothing
+TWIN_RUNS = 2  # of each
+AROUND_RUNS = 3
+
+
+class Watched(NamedTuple):
+    """A run, and when it did what."""
+
+    record: Record
+    began_s: Mapping[Phase, float]  # on the clock of the run
+    ended_s: float
+    parent_processor_s: float  # that the harness itself used while it timed the training
+
+
+class Stopped(KeyboardInterrupt):
+    """The run has been watched for long enough; ends it as Ctrl-C would."""
+
+
+class Bench:
+    """Runs the benchmark's entry on tracks of the workspace, in a temporary cache."""
+
+    def __init__(self, cache: Path, nowhere: TextIO) -> None:
+        self._workspace = find_workspace()
+        self._cache = cache
+        self.level: Level = choose(None)
+        self._terminal = Console(file=nowhere, force_terminal=True, width=120, height=40)
+
+    def track(self, track_id: str) -> Track:
+        return find_track(track_id, self._workspace.tracks)
+
+    def data(self, track: Track) -> Prepared:
+        return ready(self._workspace, track.dataset, quiet=True)
+
+    def run(self, track: Track, overrides: dict[str, str], stop_at: Phase | None = None) -> Watched:
+        """One run, seen by the live view; ended when the phase `stop_at` begins."""
+        request = RunRequest(
+            submission=submission.load(ENTRY, ENTRY.name),
+            track=track,
+            data=self.data(track),
+            cache=self._cache,
+            level=self.level,
+            overrides=overrides,
+            keep=0,
+        )
+        began_s: dict[Phase, float] = {"start": time.monotonic()}
+        processor_s: dict[Phase, float] = {}
+        with LiveView(f"{ENTRY.name} on {track.id}", self._terminal) as view:
+
+            def observe(event: Event) -> None:
+                view.observe(event)
+                if isinstance(event, PhaseBegan):
+                    began_s[event.phase] = time.monotonic()
+                    processor_s[event.phase] = time.process_time()
+                    if event.phase == stop_at:
+                        raise Stopped
+
+            record = run_entry(request, observe)
+            ended_s = time.monotonic()
+        journal.settle(self._cache, record.run_id)
+        if record.verdict is not (Verdict.OK if stop_at is None else Verdict.INTERRUPTED):
+            raise SystemExit(f"the benchmark's entry ended as {record.verdict}: {record.reason}")
+        return Watched(record, began_s, ended_s, processor_s["save"] - processor_s["train"])
+
+
+# --------------------------------------------------------------------------------------------------- a: the timed phase
+
+
+def timed_phase(bench: Bench, pairs: int, steps: int) -> None:
+    track = bench.track("cpu-1min")
+    shards = tuple(str(shard.resolve()) for shard in bench.data(track).shards("train"))
+    resources = track.resources
+    job = BareJob(
+        folder=str(ENTRY),
+        overrides={"steps": steps},
+        shards=shards,
+        threads=resources.threads,
+        vocab_size=bench.data(track).manifest.vocab_size,
+        seed=0,
+    )
+    measured: list[tuple[float, float]] = []
+    processor: list[tuple[float, float]] = []
+    parent_shares: list[float] = []
+    for number, order in enumerate(alternating(pairs), start=1):
+        inside = outside = None
+        for in_harness in order:
+            if in_harness:
+                inside = bench.run(track, {"steps": str(steps)}, stop_at="save")
+            else:
+                outside = bare(job)
+        assert inside is not None
+        assert outside is not None
+        times = inside.record.times
+        assert times.train_s is not None
+        assert times.train_processor_s is not None
+        measured.append((times.train_s, outside.wall_s))
+        processor.append((times.train_processor_s, outside.processor_s))
+        parent_shares.append(100 * inside.parent_processor_s / times.train_s)
+        say(f"a: pair {number} of {pairs}: {times.train_s:.3f} s in the harness, {outside.wall_s:.3f} s bare")
+    table(
+        [
+            Row("a  training in the harness ÷ bare", ratio(measured), goal=TIMED_GOAL),
+            Row("   processor time of the two", ratio(processor)),
+            Row("   seconds bare", mean([each for _, each in measured]), "s"),
+            Row("   harness's own share of one core meanwhile", mean(parent_shares), "%"),
+        ]
+    )
+
+
+class Bare(NamedTuple):
+    """What the bare loop took."""
+
+    wall_s: float
+    processor_s: float
+
+
+def bare(job: BareJob) -> Bare:
+    """The loop in a process of its own, on the cores that a sandbox gets."""
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(mine)[: job.threads])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-B", "-I", str(BARE)],
+            input=msgspec.json.encode(job),
+            env={"PATH": os.defpath, "OMP_NUM_THREADS": str(job.threads)},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    finally:
+        os.sched_setaffinity(0, mine)
+    wall_s, processor_s = map(float, done.stdout.split())
+    return Bare(wall_s, processor_s)
+
+
+# ---------------------------------------------------------------------------------------------------------- b: the twin
+
+
+def twin(bench: Bench) -> None:
+    track = bench.track("cpu-1min")
+    rows: list[Row] = []
+    for context, stride in WINDOWS:
+        windows = {"eval_context": str(context), "eval_stride": str(stride)}
+        pairs: list[tuple[float, float]] = []
+        record: Record | None = None
+        for number in range(1, TWIN_RUNS + 1):
+            record = bench.run(track, FEW_STEPS | windows).record
+            score_s, twin_s = record.times.score_s, record.times.twin_s
+            assert score_s is not None
+            assert twin_s is not None
+            pairs.append((score_s + twin_s, score_s))
+            say(f"b: context {context}, run {number} of {TWIN_RUNS}: scorer {score_s:.2f} s, twin {twin_s:.2f} s")
+        assert record is not None
+        assert record.score is not None
+        assert record.twin is not None
+        rows.append(Row(f"b  with twin ÷ alone, context {context}, stride {stride}", ratio(pairs), goal=TWIN_GOAL))
+        rows.append(Row("   seconds alone", mean([alone for _, alone in pairs]), "s"))
+        say(f"   {record.score.targets:,} targets, {record.twin.sampled:,} sampled")
+    table(rows)
+
+
+# ----------------------------------------------------------------------------------------------- c: around the training
+
+
+def around(bench: Bench) -> None:
+    track = bench.track("cpu-smoke")
+    runs: list[dict[str, float]] = []
+    for number in range(1, AROUND_RUNS + 1):
+        runs.append(parts(bench.run(track, FEW_STEPS)))
+        say(f"c: run {number} of {AROUND_RUNS}: {sum(runs[-1].values()):.2f} s around the training")
+    rows = [
+        Row("c  everything but the training, cpu-smoke", mean([sum(run.values()) for run in runs]), "s", AROUND_GOAL_S)
+    ]
+    rows += [Row(f"   {part}", mean([run[part] for run in runs]), "s") for part in runs[0]]
+    table(rows)
+
+
+def parts(run: Watched) -> dict[str, float]:
+    """Where the time went, training apart; the parts add up to all of it."""
+    began_s, times = run.began_s, run.record.times
+    assert times.setup_s is not None
+    assert times.save_s is not None
+    assert times.score_s is not None
+    assert times.twin_s is not None
+    return {
+        "before the first sandbox answers": began_s["setup"] - began_s["start"],
+        "set-up and start-line check": began_s["train"] - began_s["setup"],
+        "save": times.save_s,
+        "to the scorer's sandbox": began_s["score"] - began_s["save"] - times.save_s,
+        "scorer: start": began_s["twin"] - began_s["score"] - times.score_s,
+        "scorer: rows": times.score_s,
+        "twin: start, comparison, end": run.ended_s - began_s["twin"] - times.twin_s,
+        "twin: rows": times.twin_s,
+    }
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--only", choices=("a", "b", "c"), help="one part alone")
+    asked.add_argument("--pairs", type=int, default=10, help="of part a (default 10)")
+    asked.add_argument("--steps", type=int, default=50, help="of part a's loop (default 50)")
+    wanted = asked.parse_args()
+    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
+        bench = Bench(Path(folder), nowhere)
+        heading("What the platform costs", f"sandbox level {bench.level}")
+        todo: dict[str, Callable[[], None]] = {
+            "a": lambda: timed_phase(bench, wanted.pairs, wanted.steps),
+            "b": lambda: twin(bench),
+            "c": lambda: around(bench),
+        }
+        for part, do in todo.items():
+            if wanted.only in (None, part):
+                do()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,548 @@
+"""Every attack that was thought of, tried for real at every level that this machine offers.
+
+A stand-in worker (sandbox_standin.py) does what it is told after the same lock-down as the real one. Run as root, the
+last test runs all of this again as an ordinary user.
+"""
+
+import contextlib
+import json
+import os
+import pickle
+import platform
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import harness.sandbox
+from harness.process_tree import ProcessTree
+from harness.result import Level
+from harness.sandbox import Interpreter, Limits, Mounts, Sandbox, stage
+from harness.sandbox_levels import try_level
+from harness.seccomp import MACHINES, REFUSED
+
+pytestmark = pytest.mark.sandbox
+
+MIB = 2**20
+STANDIN = Path(__file__).with_name("sandbox_standin.py")
+LIMITS = Limits(
+    memory_bytes=192 * MIB,
+    processes=48,
+    scratch_bytes=24 * MIB,
+    shm_bytes=16 * MIB,
+    open_files=128,
+    threads=1,
+    output_bytes=1 * MIB,
+)
+ORDINARY_USER = 61_100
+CONFINED = (Level.NAMESPACES, Level.UID, Level.LANDLOCK)
+PATIENCE_S = 60
+
+
+@pytest.fixture(scope="session")
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can reach, as pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="speedrun-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def interpreter(open_folder: Path) -> Interpreter:
+    """A Python that every user can reach: this one, or a copy made of hard links where it lives in a private home."""
+    here = Interpreter.current()
+    if all(_open_to_all(Path(path).resolve()) for path in (here.executable, *here.trees)):
+        return here
+    base, venv = open_folder / "base", open_folder / "venv"
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    source = Path(sys.base_prefix)
+    left_out = shutil.ignore_patterns("site-packages", "test", "tests", "idlelib", "*.a", "config-*")
+    (base / "bin").mkdir(parents=True)
+    shutil.copytree(source / "lib" / version, base / "lib" / version, copy_function=_link, ignore=left_out)
+    for library in (source / "lib").glob("libpython*"):
+        _link(library, base / "lib" / library.name)
+    _link((source / "bin" / version).resolve(), base / "bin" / version)
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").symlink_to(base / "bin" / version)
+    (venv / "pyvenv.cfg").write_text(f"home = {base / 'bin'}\ninclude-system-site-packages = false\n")
+    packages = Path(sysconfig.get_path("purelib")).resolve()
+    if not _open_to_all(packages):
+        pytest.skip(f"other users can't reach the installed packages ({packages})")
+    (venv / "lib" / version).mkdir(parents=True)
+    (venv / "lib" / version / "site-packages").symlink_to(packages)
+    return Interpreter(str(venv / "bin" / "python"), (str(base), str(venv), str(packages)))
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(folder.stat().st_mode & 0o001 for folder in path.parents)
+
+
+class Rig:
+    """A sandbox with the stand-in inside, and the folders around it."""
+
+    def __init__(self, level: Level, top: Path, interpreter: Interpreter, limits: Limits = LIMITS) -> None:
+        self.top = top
+        self.interpreter = interpreter
+        for name in ("submission", "data", "artifact", "run"):
+            (top / name).mkdir(parents=True)
+        (top / "submission" / "speedrun.py").write_text("pass")
+        (top / "artifact" / "state").write_text("state")
+        self.secret = top / "secret"
+        self.secret.write_text("the validation tokens")
+        boot = top / "boot"
+        stage(boot)
+        shutil.copyfile(STANDIN, boot / "harness" / STANDIN.name)
+        self.mounts = Mounts(boot, top / "submission", top / "run", top / "data", top / "artifact")
+        self.sandbox = Sandbox(level, self.mounts, limits, program=f"harness/{STANDIN.name}", interpreter=interpreter)
+
+    def start(self) -> "Rig":
+        self.sandbox.start()
+        self.sandbox.socket.settimeout(PATIENCE_S)
+        self._lines = self.sandbox.socket.makefile("rb")
+        self.sandbox.socket.sendall(msgspec.json.encode(self.sandbox.policy) + b"\n")
+        answer = self.answer()
+        if "value" not in answer:
+            self.sandbox.kill()
+            pytest.fail(f"the stand-in did not start: {self.sandbox.output.tail}")
+        self.locked = answer["value"]
+        return self
+
+    def tell(self, name: str, *arguments: object) -> None:
+        self.sandbox.socket.sendall(json.dumps([name, *arguments]).encode() + b"\n")
+
+    def answer(self) -> dict:
+        """What comes back; {} when the worker is gone, with everybody who held its socket."""
+        try:
+            line = self._lines.readline()
+        except ConnectionResetError:
+            line = b""
+        return json.loads(line) if line else {}
+
+    def ask(self, name: str, *arguments: object) -> dict:
+        self.tell(name, *arguments)
+        return self.answer()
+
+    def breach(self) -> harness.sandbox.Breach | None:
+        """The breach that comes, or None when the worker ends first (the kernel was faster)."""
+        pause = threading.Event()
+        while self.sandbox.exit is None:
+            found = self.sandbox.breach()
+            if found is not None:
+                return found
+            pause.wait(0.01)
+        return self.sandbox.breach()
+
+    def nobody_left(self) -> bool:
+        """Every process inside held an end of the socket: it is at its end when, and only when, all are dead."""
+        return self.answer() == {}
+
+
+def _rig(level: Level, top: Path, interpreter: Interpreter, limits: Limits = LIMITS) -> Rig:
+    trial = try_level(level, interpreter)
+    if not trial.works:
+        pytest.skip(f"{level} does not work here: {trial.why}")
+    return Rig(level, top, interpreter, limits)
+
+
+@pytest.fixture(scope="module", params=CONFINED, ids=str)
+def confined(request: pytest.FixtureRequest, open_folder: Path, interpreter: Interpreter) -> Iterator[Rig]:
+    """One sandbox a level for all attacks that leave it standing."""
+    rig = _rig(request.param, open_folder / f"shared-{request.param}", interpreter)
+    with rig.sandbox:
+        yield rig.start()
+
+
+@pytest.fixture(params=CONFINED, ids=str)
+def fresh(request: pytest.FixtureRequest, interpreter: Interpreter) -> Iterator[Rig]:
+    """A sandbox of one's own, not started yet, at every level that confines."""
+    with _fresh(request.param, interpreter) as rig:
+        yield rig
+
+
+@pytest.fixture(params=tuple(Level), ids=str)
+def any_fresh(request: pytest.FixtureRequest, interpreter: Interpreter) -> Iterator[Rig]:
+    """The same, and at level none as well."""
+    with _fresh(request.param, interpreter) as rig:
+        yield rig
+
+
+@contextlib.contextmanager
+def _fresh(level: Level, interpreter: Interpreter) -> Iterator[Rig]:
+    with tempfile.TemporaryDirectory(prefix="speedrun-test-") as name:
+        Path(name).chmod(0o755)
+        rig = _rig(level, Path(name), interpreter)
+        with rig.sandbox:
+            yield rig
+
+
+def test_trials_say_what_works_and_why(interpreter: Interpreter) -> None:
+    trials = [try_level(level, interpreter) for level in Level]
+    assert all(trial.why for trial in trials)
+    assert trials[-1].works
+    assert trials[1].works or os.geteuid() != 0 or "Landlock" in trials[1].why
+
+
+class TestFiles:
+    def test_secrets_cannot_be_read(self, confined: Rig) -> None:
+        for path in (confined.secret, "/etc/passwd", "/etc/shadow", "/etc/hostname", Path(__file__)):
+            assert "refused" in confined.ask("read", str(path)), path
+            assert "refused" in confined.ask("read_through_link", str(path)), path
+
+    def test_folders_cannot_be_listed(self, confined: Rig) -> None:
+        for path in (Path.home(), confined.top, Path(__file__).parent, "/etc", "/var"):
+            assert "refused" in confined.ask("listing", str(path)), path
+
+    def test_nothing_is_written_outside_scratch(self, confined: Rig) -> None:
+        inside = confined.sandbox.inside
+        for folder in (inside.boot, inside.submission, inside.data, inside.artifact, "/usr", "/etc", "/var/tmp", "/"):
+            assert "refused" in confined.ask("write", f"{folder}/new"), folder
+        for path in (
+            f"{inside.submission}/speedrun.py",
+            f"{inside.artifact}/state",
+            f"{inside.boot}/harness/worker.py",
+        ):
+            assert "refused" in confined.ask("append", path), path
+        assert "refused" in confined.ask("write", str(confined.top / "new"))
+        assert confined.ask("write", f"{inside.scratch}/mine") == {"value": None}
+
+    def test_what_is_granted_can_be_read(self, confined: Rig) -> None:
+        inside = confined.sandbox.inside
+        assert confined.ask("read", f"{inside.submission}/speedrun.py") == {"value": "pass"}
+        assert confined.ask("read", f"{inside.artifact}/state") == {"value": "state"}
+
+    def test_linked_data_appears_and_stays_read_only(self, confined: Rig) -> None:
+        inside = confined.sandbox.inside
+        assert confined.ask("listing", inside.data) == {"value": []}
+        shard = confined.top / "shard"
+        shard.write_text("tokens")
+        (confined.top / "data" / "train_0.bin").hardlink_to(shard)
+        assert confined.ask("listing", inside.data) == {"value": ["train_0.bin"]}
+        assert confined.ask("read", f"{inside.data}/train_0.bin") == {"value": "tokens"}
+        assert "refused" in confined.ask("append", f"{inside.data}/train_0.bin")
+        assert "refused" in confined.ask("write", f"{inside.data}/train_1.bin")
+        assert "refused" in confined.ask("hard_link_out", f"{inside.data}/train_0.bin")
+        assert shard.read_text() == "tokens"
+
+    def test_the_kernels_switches_cannot_be_written(self, confined: Rig) -> None:
+        for path in ("/proc/sys/kernel/hostname", "/proc/sys/vm/drop_caches", "/proc/sysrq-trigger"):
+            assert "refused" in confined.ask("append", path), path
+
+
+class TestParent:
+    def test_its_memory_environment_and_files_are_closed(self, confined: Rig) -> None:
+        for name in ("environ", "mem", "maps"):
+            assert "refused" in confined.ask("read", f"/proc/{os.getpid()}/{name}"), name
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+            assert "refused" in confined.ask("read", f"/proc/{os.getpid()}/fd/{name}"), name
+
+    def test_it_cannot_be_touched(self, confined: Rig) -> None:
+        for attack in ("ptrace", "limit", "kill", "thread_signal", "pidfd", "spread", "slow_down"):
+            assert "refused" in confined.ask(attack, os.getpid()), attack
+
+    def test_nobody_is_killed_by_a_broadcast(self, confined: Rig) -> None:
+        for target in (-1, 0, -os.getpgid(0)):
+            assert confined.ask("kill", target) == {"refused": "EPERM"}
+
+    def test_protected_parent_is_closed_to_its_own_user(self) -> None:
+        """Its environment is closed to a sibling that no sandbox confines (root may look all the same)."""
+        code = (
+            "from harness.sandbox import protect_parent; import sys; protect_parent(); print('ready', flush=True);"
+            "sys.stdin.read()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"PYTHONPATH": str(Path(harness.__file__).parent.parent)},
+        ) as parent:
+            assert parent.stdout.readline() == "ready\n"
+            status = Path(f"/proc/{parent.pid}")
+            if os.geteuid() == 0:
+                assert (status / "environ").stat().st_uid == 0
+            else:
+                with pytest.raises(PermissionError):
+                    (status / "environ").read_bytes()
+            parent.communicate("")
+
+
+class TestNetwork:
+    def test_only_unix_sockets_open(self, confined: Rig) -> None:
+        for family in (socket.AF_INET, socket.AF_INET6, socket.AF_VSOCK, socket.AF_NETLINK, socket.AF_PACKET, 38):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW):
+                assert confined.ask("open_socket", family, kind) == {"refused": "EPERM"}
+        assert confined.ask("open_socket", socket.AF_UNIX) == {"value": None}
+
+    def test_abstract_sockets_outside_are_out_of_reach(self, confined: Rig) -> None:
+        if confined.sandbox.level is not Level.NAMESPACES and confined.locked[0] < 6:
+            pytest.skip("Landlock below ABI 6 does not scope abstract sockets")
+        name = f"speedrun-test-{os.getpid()}-{confined.sandbox.level}"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"\0{name}")
+            listener.listen()
+            assert "refused" in confined.ask("connect", f"@{name}")
+
+    def test_pathname_sockets_outside_are_out_of_reach(self, confined: Rig) -> None:
+        if confined.sandbox.level is not Level.NAMESPACES:
+            pytest.skip("not covered at this level, and its report says so")
+        path = confined.top / "socket"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            path.chmod(0o777)
+            listener.listen()
+            assert "refused" in confined.ask("connect", str(path))
+
+
+class TestKernel:
+    @pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are x86_64's")
+    def test_refused_calls_are_refused(self, confined: Rig) -> None:
+        for name, numbers in REFUSED.items():
+            number = numbers[MACHINES["x86_64"].column]
+            assert confined.ask("call", number, 0, 0, 0, 0, 0, 0) == {"refused": "EPERM"}, name
+
+    @pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are x86_64's")
+    def test_flags_and_options_are_refused(self, confined: Rig) -> None:
+        new_user_namespace = 0x10000000 | signal.SIGCHLD
+        assert confined.ask("call", 56, new_user_namespace, 0, 0, 0, 0) == {"refused": "EPERM"}
+        assert confined.ask("call", 435, 0, 0) == {"refused": "ENOSYS"}  # clone3
+        for option in (4, 36):  # PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER
+            assert confined.ask("call", 157, option, 0) == {"refused": "EPERM"}
+        assert confined.ask("call", 16, 0, 0x5412, 0) == {"refused": "EPERM"}  # TIOCSTI
+        assert confined.ask("call", 72, 0, 8, os.getpid()) == {"refused": "EPERM"}  # F_SETOWN
+
+    def test_nobody_leaves_the_process_group(self, confined: Rig) -> None:
+        assert confined.ask("new_session") == {"value": True}
+
+    def test_no_capability_is_left(self, confined: Rig) -> None:
+        found = confined.ask("capabilities")["value"]
+        assert {found[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+
+    def test_limits_hold_and_cannot_be_raised(self, confined: Rig) -> None:
+        found = confined.ask("limits")["value"]
+        assert found["NOFILE"] == [LIMITS.open_files] * 2
+        assert found["FSIZE"] == [LIMITS.scratch_bytes] * 2
+        assert found["CORE"] == [0, 0]
+        assert "refused" in confined.ask("raise_limit")
+        assert confined.ask("cores") == {"value": LIMITS.threads}
+        assert confined.ask("spread", 0) == {"refused": "EPERM"}
+
+    def test_the_user_is_not_root_where_there_is_another(self, confined: Rig) -> None:
+        if confined.sandbox.level is Level.LANDLOCK or os.geteuid() != 0:
+            pytest.skip("the same user as the harness")
+        assert all(user > 1000 for user in confined.ask("identity")["value"])
+
+
+class TestSurroundings:
+    def test_environment_is_clean(self, confined: Rig) -> None:
+        found = confined.ask("environment")["value"]
+        given = {"PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "LANG", "OMP_NUM_THREADS"}
+        assert given <= set(found) <= given | {"PWD", "LC_CTYPE"}  # PWD is bubblewrap's, LC_CTYPE is Python's
+        assert found["HOME"] == found["TMPDIR"] == confined.sandbox.inside.scratch
+
+    def test_no_descriptor_but_the_socket(self, confined: Rig) -> None:
+        found = confined.ask("descriptors")["value"]
+        assert sorted(target.split(":")[0] for target in found) == ["/dev/null", "pipe", "pipe", "socket"]
+
+    def test_namespaces_hide_the_host(self, confined: Rig) -> None:
+        if confined.sandbox.level is not Level.NAMESPACES:
+            pytest.skip("not covered at this level, and its report says so")
+        assert confined.ask("host_name") == {"value": "sandbox"}
+        assert confined.ask("processes")["value"] <= 3
+        first = confined.ask("read", "/proc/1/environ")
+        assert first.get("value", "") == ""
+        assert "refused" in confined.ask("read", str(Path.home()))
+
+    def test_what_programs_need_works(self, confined: Rig) -> None:
+        assert confined.ask("shared_lock_between_processes") == {"value": "from the child"}
+        assert confined.ask("session_of_its_own") == {"value": "fine\n"}
+
+
+class TestLimits:
+    def test_fork_bomb_is_capped(self, fresh: Rig) -> None:
+        rig = fresh.start()
+        exempt = os.geteuid() == 0 and rig.sandbox.report.memory_bound == "polled"
+        if exempt and rig.sandbox.level in (Level.LANDLOCK, Level.NONE):
+            pytest.skip("not covered as root without a control group, and the report says so")
+        made = rig.ask("fork_bomb", 4 * LIMITS.processes)["value"]
+        assert 10 < made <= LIMITS.processes
+        assert rig.sandbox.kill().complete
+        assert rig.nobody_left()
+
+    @pytest.mark.parametrize(
+        "attack", [("memory_bomb",), ("memory_bomb_by_processes", 40 * MIB, 16), ("memory_bomb_by_files",)], ids=str
+    )
+    def test_memory_bomb_ends_as_a_breach(self, fresh: Rig, attack: tuple) -> None:
+        rig = fresh.start()
+        rig.tell(*attack)
+        if attack == ("memory_bomb",) and rig.sandbox.report.memory_bound == "polled":
+            assert rig.answer() == {"refused": "MemoryError"} or rig.breach().kind == "memory"
+            return
+        breach = rig.breach()
+        rig.sandbox.kill()
+        assert rig.sandbox.exit.oom_killed or breach.kind == "memory"
+        assert rig.sandbox.peak_memory_bytes < 3 * LIMITS.memory_bytes
+
+    @pytest.mark.parametrize("attack", ["fill", "fill_unlinked"])
+    def test_scratch_is_bounded(self, fresh: Rig, attack: str) -> None:
+        rig = fresh.start()
+        rig.tell(attack)
+        if rig.sandbox.level is Level.NAMESPACES:
+            assert rig.answer()["value"] <= LIMITS.scratch_bytes
+        else:
+            assert rig.breach().kind == "scratch"
+
+    def test_hidden_scratch_is_a_breach(self, fresh: Rig) -> None:
+        if fresh.sandbox.level is Level.NAMESPACES or os.geteuid() == 0:
+            pytest.skip("the parent can measure it")
+        rig = fresh.start()
+        assert rig.ask("close_scratch") == {"value": None}
+        assert rig.breach().kind == "scratch"
+
+    def test_scratch_too_deep_for_a_path_is_a_breach_and_goes_away(self, fresh: Rig) -> None:
+        if fresh.sandbox.level is Level.NAMESPACES:
+            pytest.skip("scratch is the kernel's")
+        rig = fresh.start()
+        assert rig.ask("nest", 60) == {"value": None}
+        assert rig.breach().kind == "scratch"
+        rig.sandbox.__exit__(None, None, None)
+        assert not Path(rig.sandbox.inside.scratch).exists()
+
+    def test_output_flood_is_cut(self, fresh: Rig) -> None:
+        rig = fresh.start()
+        rig.tell("flood")
+        assert rig.breach().kind == "output"
+        assert rig.sandbox.output.exceeded
+        assert rig.sandbox.output.bytes < LIMITS.output_bytes + 2 * MIB
+        assert len(rig.sandbox.output.tail) <= 64 * 1024
+
+    def test_use_is_measured(self, any_fresh: Rig) -> None:
+        rig = any_fresh.start()
+        rig.ask("hold", 64 * MIB)
+        rig.ask("burn", 0.2)
+        used = rig.sandbox.processor_s()
+        assert used >= 0.2
+        while rig.sandbox.memory_bytes() < 60 * MIB:  # a look by hand comes only now and then
+            assert rig.sandbox.breach() is None
+        assert rig.sandbox.memory_bytes() < 110 * MIB
+        rig.sandbox.kill()
+        assert rig.sandbox.processor_s() >= used
+        assert rig.sandbox.peak_memory_bytes > 60 * MIB
+        assert rig.sandbox.breach() is None
+
+
+class TestEnding:
+    @pytest.mark.parametrize("attack", ["daemon", "fork_runner", "stopped"])
+    def test_nothing_outlives_the_kill(self, any_fresh: Rig, attack: str) -> None:
+        rig = any_fresh.start()
+        rig.tell(attack)
+        if attack == "daemon":
+            assert rig.answer() == {"value": None}
+        killed = rig.sandbox.kill()
+        assert killed.complete
+        assert killed.how == rig.sandbox.report.tree_kill
+        while rig.answer():
+            pass
+        assert rig.nobody_left()
+        assert rig.sandbox.kill() == killed
+        assert rig.sandbox.exit.signal == signal.SIGKILL
+
+    def test_exit_codes_and_output_come_through(self, any_fresh: Rig) -> None:
+        rig = any_fresh.start()
+        assert rig.sandbox.exit is None
+        rig.ask("print_lines", "line", 10)
+        rig.tell("leave", 3)
+        assert rig.nobody_left()
+        rig.sandbox.kill()
+        assert rig.sandbox.exit.code == 3
+        assert not rig.sandbox.exit.oom_killed
+        assert rig.sandbox.output.tail.splitlines() == [f"line {number}" for number in range(10)]
+        assert not rig.sandbox.output.exceeded
+
+    def test_a_crash_is_told_from_an_exit(self, fresh: Rig) -> None:
+        rig = fresh.start()
+        rig.tell("crash")
+        assert rig.nobody_left()
+        rig.sandbox.kill()
+        assert rig.sandbox.exit.signal == signal.SIGSEGV
+
+    def test_the_worker_dies_with_the_harness(self, fresh: Rig) -> None:
+        """A harness that is killed by force takes its worker along."""
+        code = (
+            "import sys, pickle; from harness.sandbox import *;"
+            "sandbox = Sandbox(**pickle.loads(sys.stdin.buffer.read())); sandbox.start();"
+            "sandbox.socket.sendall(__import__('msgspec').json.encode(sandbox.policy) + b'\\n');"
+            "sandbox.socket.recv(1000); print('locked', flush=True); sandbox.socket.recv(1)"
+        )
+        told = {
+            "level": fresh.sandbox.level,
+            "mounts": fresh.mounts,
+            "limits": LIMITS,
+            "program": f"harness/{STANDIN.name}",
+            "interpreter": fresh.interpreter,
+        }
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={"PYTHONPATH": str(Path(harness.__file__).parent.parent), "PATH": os.environ["PATH"]},
+        ) as parent:
+            parent.stdin.write(pickle.dumps(told))
+            parent.stdin.close()
+            assert parent.stdout.readline() == b"locked\n"
+            inside = [os.pidfd_open(each.pid) for each in ProcessTree(parent.pid).processes() if each.pid != parent.pid]
+            assert inside
+            parent.kill()
+            for process in inside:
+                assert select.select([process], [], [], PATIENCE_S)[0]
+                os.close(process)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="this is the ordinary user")
+def test_everything_again_as_an_ordinary_user(open_folder: Path, interpreter: Interpreter) -> None:
+    copy = open_folder / "repository"
+    shutil.copytree(Path(harness.__file__).parent, copy / "harness", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (Path(__file__), STANDIN):
+        shutil.copyfile(path, copy / path.name)
+    (copy / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\nmarkers = sandbox\n")
+    done = subprocess.run(
+        [
+            interpreter.executable,
+            "-B",
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-rs",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            copy,
+            copy,
+        ],
+        env={"PYTHONPATH": str(copy), "PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+        cwd=copy,
+        user=ORDINARY_USER,
+        group=ORDINARY_USER,
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

@@ -1,0 +1,186 @@
+"""Tracks: every file in the repository loads, and every mistake in one is told in one line."""
+
+import contextlib
+import hashlib
+import math
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import UserError
+from harness.strict_toml import TomlError, decode
+from harness.track import TRACKS, TrackFile, find_track, list_tracks, load_track
+
+GPU = """id = "h100x8-val-3.28"
+version = 2
+title = "Eight H100, to 3.28"
+rules = '''
+Two lines
+of words.
+'''
+objective = "fastest-to-loss"
+dataset = "fineweb10b-gpt2"
+
+[limits]
+train_s = 1800
+setup_s = 2400.0
+evaluation_s = 600.0
+artifact_mib = 2048.0
+
+[resources]
+accelerator = "NVIDIA H100"
+count = 8
+threads = 12
+memory_gib = 512.0
+processes = 4096
+scratch_mib = 65_536
+
+[score]
+split = "val"
+targets = 10_485_760
+max_context = 65_536
+target_nats = 3.28
+
+[gates]
+parameters_min = 143_450_000
+parameters_max = 158_550_000
+
+[ranking]
+runs = 5
+alpha = 0.01
+least_gain_nats = 0.0
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Loads a track from text, out of a file named as its id should be."""
+
+    def from_text(text, name="h100x8-val-3.28.toml"):
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load_track(tmp_path / name)
+
+    return from_text
+
+
+def test_the_tracks_of_the_repository_load():
+    tracks = {track.id: track for track in list_tracks()}
+    assert set(tracks) == {"cpu-smoke", "cpu-1min"}
+    for track_id, track in tracks.items():
+        assert track == find_track(track_id)
+        assert track.dataset == "tales"
+        assert track.sha256 == hashlib.sha256((TRACKS / f"{track_id}.toml").read_bytes()).hexdigest()
+    assert tracks["cpu-smoke"].limits.train_s == 8
+    assert tracks["cpu-1min"].limits.train_s == 60
+    assert tracks["cpu-1min"].ranking.runs == 3
+
+
+def test_a_track_for_gpus(load):
+    track = load(GPU)
+    assert track.resources.count == 8
+    assert track.limits.train_s == 1800.0
+    assert track.limits.save_s == 2.0
+    assert track.score.target_nats == 3.28
+    assert track.gates.parameters_max == 158_550_000
+    assert track.sha256 == hashlib.sha256(GPU.encode()).hexdigest()
+
+
+def test_absent_targets_and_gates(load):
+    track = load(GPU.replace("targets = 10_485_760\n", "").replace("parameters_max = 158_550_000\n", ""))
+    assert track.score.targets is None
+    assert track.gates.parameters_max is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("version = 2", "version = 2\ncolour = 3", "line 3: unknown key colour"),
+        ("train_s = 1800", "train_s = 1800\ntrain_ms = 3", "unknown key limits.train_ms"),
+        ("train_s = 1800", "train_s = 1800\nsha256 = 'x'", "unknown key limits.sha256"),
+        ("version = 2", "version = 2\nsha256 = 'x'", "unknown key sha256"),
+        ("train_s = 1800\n", "", "the key limits.train_s is missing"),
+        ("[ranking]", "[rankings]", "unknown key rankings"),
+        ("train_s = 1800", "train_s = 'long'", "line 12: limits.train_s: Expected `float`, got `str`"),
+        ("train_s = 1800", "train_s = 0", "limits: train_s must be above zero"),
+        ("train_s = 1800", "train_s = -1", "limits: train_s must be above zero"),
+        ("train_s = 1800", "train_s = nan", "limits: train_s must be above zero"),
+        ("train_s = 1800", "train_s = inf", "limits: train_s must be above zero"),
+        ("setup_s = 2400.0", "setup_s = 0.0", "setup_s must be above zero"),
+        ("evaluation_s = 600.0", "evaluation_s = 0", "evaluation_s must be above zero"),
+        ("artifact_mib = 2048.0", "artifact_mib = 0", "artifact_mib must be above zero"),
+        ("artifact_mib = 2048.0", "artifact_mib = 8\nsave_s = -1", "save_s must be zero or more"),
+        ('"NVIDIA H100"', '" "', "accelerator must be"),
+        ('"NVIDIA H100"', '"cpu"', "count must be 1 on a cpu track"),
+        ("count = 8", "count = 0", "count must be at least 1"),
+        ("threads = 12", "threads = 0", "threads must be at least 1"),
+        ("processes = 4096", "processes = 4", "processes must be at least threads"),
+        ("memory_gib = 512.0", "memory_gib = 0", "memory_gib must be above zero"),
+        ("scratch_mib = 65_536", "scratch_mib = 0", "scratch_mib must be at least 1"),
+        ('split = "val"\n', "", "the key score.split is missing"),
+        ('split = "val"', 'split = ""', "split must name a split"),
+        ('split = "val"', 'split = "train"', "split must be one that is not trained on"),
+        ('split = "val"', 'split = "spare"', "split must be one that is not trained on"),
+        ("targets = 10_485_760", "targets = 0", "targets must be at least 1"),
+        ("max_context = 65_536", "max_context = 1", "max_context must be at least 2"),
+        ("target_nats = 3.28\n", "", "fastest-to-loss, and no other, needs score.target_nats"),
+        ("fastest-to-loss", "lowest-loss", "fastest-to-loss, and no other, needs score.target_nats"),
+        ("fastest-to-loss", "shortest", "objective: Invalid enum value 'shortest'"),
+        ("target_nats = 3.28", "target_nats = nan", "target_nats must be above zero"),
+        ("parameters_min = 143_450_000", "parameters_min = 0", "parameters_min must be at least 1"),
+        ("parameters_max = 158_550_000", "parameters_max = 7", "parameters_max must be at least 1 and not below"),
+        ("runs = 5", "runs = 0", "runs must be at least 1"),
+        ("alpha = 0.01", "alpha = 0", "alpha must lie between"),
+        ("alpha = 0.01", "alpha = nan", "alpha must lie between"),
+        ("least_gain_nats = 0.0", "least_gain_nats = -0.1", "least_gain_nats must be zero or more"),
+        ("version = 2", "version = 0", "version must be at least 1"),
+        ('"fineweb10b-gpt2"', '"../x"', "dataset must be the id"),
+        ('id = "h100x8-val-3.28"', 'id = "H100"', "id must be at most 40"),
+        ('id = "h100x8-val-3.28"', 'id = "other"', "the file must be called other.toml"),
+        ('"Eight H100, to 3.28"', '"a\\nb"', "title must be one line"),
+        ("Two lines\nof words.\n", "", "rules must say"),
+        ("[limits]", "[limits", "line 11: not valid TOML"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_file_and_key(load, old, new, why):
+    assert old in GPU
+    with pytest.raises(UserError) as error:
+        load(GPU.replace(old, new, 1))
+    assert str(error.value).startswith("track file h100x8-val-3.28.toml")
+    assert why in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_tracks(load, tmp_path):
+    for data, why in (
+        (b"\xff", "not UTF-8"),
+        (b"# " * 40_000, "larger than"),
+        (b"x = " + b"[" * 9000, "not valid TOML"),
+    ):
+        with pytest.raises(UserError, match=why):
+            load(data)
+    with pytest.raises(UserError, match=r"x\.toml cannot be read: No such file"):
+        load_track(tmp_path / "x.toml")
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        load_track(tmp_path)
+
+
+def test_unknown_tracks_get_the_nearest_names(tmp_path):
+    with pytest.raises(UserError, match="there is no track 'cpu-1mn': did you mean cpu-1min"):
+        find_track("cpu-1mn")
+    for hostile in ("../tracks/cpu-1min", "/etc/passwd", "", "CPU-1MIN", "a\0b", "x" * 5000):
+        with pytest.raises(UserError, match="there is no track"):
+            find_track(hostile)
+    with pytest.raises(UserError, match="there are none yet"):
+        find_track("cpu-1min", tmp_path)
+    assert list_tracks(tmp_path) == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, len(GPU)), st.integers(0, 60), st.text(max_size=20))
+def test_a_damaged_file_is_a_track_or_an_error_and_nothing_else(start, cut, text):
+    with contextlib.suppress(TomlError):
+        track = decode(GPU[:start] + text + GPU[start + cut :], TrackFile)
+        assert 0 < track.limits.train_s < math.inf
+        assert msgspec.convert(msgspec.to_builtins(track), TrackFile) == track

@@ -1,0 +1,261 @@
+"""The inside: how an entry is loaded, configured, and told what it did wrong."""
+
+import dataclasses
+import socket
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from harness import worker
+from harness.protocol import Connection, Cut, Job, Log, Tokens, TrackView, decode_from_worker
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    width: int = 8
+    rate: float = 0.1
+    fast: bool = False
+    name: str = "x"
+    ratio: float | None = None
+    sizes: tuple[int, ...] = (1, 2)
+    pair: tuple[int, float] = (1, 0.5)
+
+
+def job(**changes):
+    values = {
+        "phase": "train",
+        "submission": "/nowhere",
+        "scratch": "/nowhere",
+        "track": TrackView(id="tiny", objective="lowest-loss", limit_s=10.0),
+        "seed": 1,
+        "device": "cpu",
+        "threads": 1,
+        "vocab_size": 5,
+        "max_context": 64,
+    }
+    return Job(**(values | changes))
+
+
+@pytest.fixture
+def line():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Connection(ours), Connection(theirs)
+
+
+def run(connection=None, **changes):
+    return worker.Run(job(**changes), Config(), connection)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("width", "512", 512),
+        ("rate", "1e-3", 1e-3),
+        ("fast", "true", True),
+        ("fast", "No", False),
+        ("name", "7", "7"),
+        ("ratio", "none", None),
+        ("ratio", "0.5", 0.5),
+        ("sizes", "3, 4,5", (3, 4, 5)),
+        ("pair", "3,0.25", (3, 0.25)),
+    ],
+)
+def test_a_text_becomes_the_fields_type(name, text, value):
+    changed = worker.with_overrides(Config(), {name: text})
+    assert getattr(changed, name) == value
+    assert type(getattr(changed, name)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"widht": "1"}, "no field 'widht'; its fields are: width, rate, fast, name, ratio, sizes, pair"),
+        ({"width": "1.5"}, "width must be of type int, not '1.5'"),
+        ({"fast": "maybe"}, "fast must be of type bool"),
+        ({"sizes": "1,x"}, "must be of type int"),
+        ({"pair": "1"}, "pair must be of type"),
+    ],
+)
+def test_what_does_not_fit_is_named(overrides, words):
+    with pytest.raises(worker.ConfigError, match=words):
+        worker.with_overrides(Config(), overrides)
+
+
+def test_a_config_that_is_no_dataclass():
+    with pytest.raises(worker.ConfigError, match="dataclass"):
+        worker.with_overrides({"width": 1}, {})
+
+
+def test_how_an_entry_wants_to_be_scored():
+    mine = run()
+    assert mine._windows == (64, 64, 256)
+    mine.evaluate_with(context=32)
+    assert mine._windows == (32, 32, 512)
+    mine.evaluate_with(context=32, stride=8, rows=3)
+    assert mine._windows == (32, 8, 3)
+    for bad in ({"context": 65}, {"context": 0}, {"context": 8, "stride": 9}, {"stride": 0}, {"rows": 0}):
+        with pytest.raises(ValueError, match="must be between"):
+            mine.evaluate_with(**bad)
+
+
+def test_before_go_there_is_no_time_and_no_data():
+    mine = run()
+    assert (mine.elapsed(), mine.time_left(), mine.progress()) == (0.0, 10.0, 0.0)
+    assert mine.dummy_tokens(3, 7).shape == (3, 7)
+    assert int(mine.dummy_tokens(30, 70).max()) < 5
+    with pytest.raises(RuntimeError, match="only while train"):
+        mine.train_tokens()
+
+
+def test_shards_and_their_documents(tmp_path):
+    tokens = np.array([0, 3, 4, 0, 0, 2], dtype="<u2")
+    (tmp_path / "a.bin").write_bytes(bytes(1024) + tokens.tobytes())
+    found = worker.TrainingTokens(tmp_path, ("a.bin",), 0)
+    assert found.shards[0].tolist() == tokens.tolist()
+    assert found.document_starts(0).tolist() == [0, 3, 4]
+    assert worker.TrainingTokens(tmp_path, ("a.bin",), None).document_starts(0).tolist() == []
+    with pytest.raises(ValueError, match="read-only"):
+        found.shards[0][0] = 1
+
+
+def test_the_last_logged_point_arrives(line):
+    parent, theirs = line
+    mine = run(theirs)
+    for step in range(1000):
+        mine.log(step=step, loss=torch.tensor(1.5), lr=0.1, bad=float("nan"))
+    mine.flush_log()
+    theirs.close()
+    logs = []
+    with pytest.raises(worker.ConnectionClosed):
+        while True:
+            header, size = parent.header()
+            assert size == 0
+            logs.append(decode_from_worker(header))
+    assert logs[0] == Log(step=0, loss=1.5, metrics={"lr": 0.1})
+    assert logs[-1].step == 999
+    assert len(logs) < 900
+
+
+class Uniform(torch.nn.Module):
+    def forward(self, tokens):
+        return torch.zeros(*tokens.shape, 8)
+
+
+def scorer(predict):
+    module = type(sys)("speedrun")
+    module.setup = module.train = lambda *_: None
+    module.predict = predict
+    return worker.Scorer(worker.Entry(module, run()), Uniform(), 5)
+
+
+def payload(rows):
+    return np.array(rows, dtype="<u2").tobytes()
+
+
+def test_padding_beyond_the_vocabulary_is_cut_before_the_softmax():
+    _, answer = scorer(lambda model, tokens: model(tokens)).answer_tokens(
+        Tokens(rows=2, width=3, keep=2), payload([[0, 1, 2, 3], [4, 3, 2, 1]])
+    )
+    assert np.allclose(np.asarray(answer), -np.log(5))
+    assert np.asarray(answer).shape == (2, 2)
+
+
+def test_the_distribution_at_the_cut():
+    def predict(model, tokens):
+        return torch.nn.functional.one_hot(tokens, 5).float().cumsum(1)
+
+    cuts = np.array([0, 2], dtype="<i4").tobytes()
+    _, logits, own = scorer(predict).answer_cut(Cut(rows=2, width=3), payload([[0, 1, 2, 3], [4, 3, 4, 1]]) + cuts)
+    assert np.asarray(logits).tolist() == [[1, 0, 0, 0, 0], [0, 0, 0, 1, 2]]
+    expected = torch.log_softmax(torch.tensor([[1.0, 0, 0, 0, 0], [0, 0, 0, 1, 2]]), -1)
+    assert np.allclose(np.asarray(own)[:, 0], [expected[0, 1], expected[1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("predict", "words"),
+    [
+        (lambda model, tokens: None, "NoneType"),
+        (lambda model, tokens: torch.zeros(1, 3, 5), r"shape \[1, 3, 5\]"),
+        (lambda model, tokens: torch.zeros(2, 3, 4), "5 or more"),
+        (lambda model, tokens: torch.zeros(2, 3, 5, dtype=torch.int64), "int64"),
+    ],
+)
+def test_what_are_no_logits_is_said(predict, words):
+    with pytest.raises(worker.OutputError, match=words):
+        scorer(predict).answer_tokens(Tokens(rows=2, width=3, keep=3), payload([[0, 1, 2, 3], [4, 3, 2, 1]]))
+
+
+def write(folder, **files):
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+
+
+@pytest.fixture
+def clean_imports():
+    path, modules = list(sys.path), dict(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in ("config", "speedrun", "json_beside"):
+        sys.modules.pop(name, None)
+    sys.modules.update({name: modules[name] for name in ("speedrun",) if name in modules})
+
+
+def test_a_file_beside_the_entry_never_stands_in_for_the_library(tmp_path, clean_imports):
+    write(
+        tmp_path, config="", speedrun="import json, statistics", json="raise SystemExit", statistics="raise SystemExit"
+    )
+    sys.modules.pop("statistics", None)
+    worker.load_entry(str(tmp_path))
+
+
+def test_functions_that_are_missing_are_named(tmp_path, clean_imports):
+    with pytest.raises(worker.MissingError, match=r"config\.py is missing"):
+        worker.load_entry(str(tmp_path))
+    write(tmp_path, config="", speedrun="setup = train = print\nsave = print\n")
+    _, module = worker.load_entry(str(tmp_path))
+    with pytest.raises(worker.MissingError, match=r"must define predict\(\)"):
+        worker.Entry(module, run())
+    module.predict = print
+    with pytest.raises(worker.MissingError, match="both save"):
+        worker.Entry(module, run())
+
+
+def test_an_error_is_told_from_the_entrys_own_line_on(tmp_path, clean_imports):
+    write(tmp_path, config="", speedrun="def boom():\n    return {}['key']\n")
+    _, module = worker.load_entry(str(tmp_path))
+    with pytest.raises(KeyError) as caught:
+        module.boom()
+    failed = worker.failure(caught.value, str(tmp_path))
+    assert failed.kind == "crash"
+    assert failed.message == "KeyError: 'key' (speedrun.py, line 2)"
+    assert str(tmp_path) not in failed.traceback
+    assert "boom" in failed.traceback
+    assert "test_worker" not in failed.traceback
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (MemoryError(), "memory", "out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory", "allocate"),
+        (SystemExit(3), "crash", "exit(3)"),
+        (SyntaxError("bad", ("config.py", 7, 1, "x")), "syntax", "config.py, line 7: bad"),
+        (worker.ConfigError("no field"), "config", "no field"),
+        (ValueError("\x1b[2Jgone"), "crash", "[2Jgone"),
+    ],
+)
+def test_errors_have_kinds(error, kind, words):
+    failed = worker.failure(error, "/submission")
+    assert failed.kind == kind
+    assert words in failed.message
+    assert "\x1b" not in failed.message
+
+
+def test_parameters_are_counted_once():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3, bias=False), torch.nn.Linear(3, 3, bias=False))
+    model[1].weight = model[0].weight
+    assert worker.parameters(model) == 9
+    assert worker.parameters(object()) is None

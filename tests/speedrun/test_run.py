@@ -1,0 +1,212 @@
+"""Whole runs: real processes, real sandboxes, a track of two seconds."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import msgspec
+import psutil
+import pytest
+
+from harness.result import Level, Record, Verdict
+from speedrun import answers
+
+pytestmark = pytest.mark.sandbox
+
+SPEEDRUN = (sys.executable, "-c", "import sys; from speedrun.app import main; sys.exit(main())")
+
+
+class Started:
+    """A command in a process of its own, heard line by line."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [*SPEEDRUN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.heard: list[str] = []
+
+    def until(self, beginning: str) -> str:
+        """Reads standard error until a line begins so."""
+        for line in self.process.stderr:
+            self.heard.append(line)
+            if line.startswith(beginning):
+                return line
+        raise AssertionError(f"{beginning!r} was never said: {self.heard}")
+
+    def end(self) -> tuple[int, str]:
+        """Waits; the exit code and standard output."""
+        out, err = self.process.communicate(timeout=60)
+        self.heard.append(err)
+        return self.process.returncode, out
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Started]]:
+    """Starts commands and leaves none behind."""
+    with contextlib.ExitStack() as ending:
+
+        def start(*arguments: str) -> Started:
+            started = Started(*arguments)
+            ending.enter_context(started.process)
+            ending.callback(started.process.kill)
+            return started
+
+        yield start
+
+
+def records(workspace) -> list[Record]:
+    """Every stored record, oldest first."""
+    paths = sorted(workspace.results.glob("*/*.json"), key=lambda path: path.stem)
+    return [msgspec.json.decode(path.read_bytes(), type=Record) for path in paths]
+
+
+def test_a_run_is_scored_recorded_and_ranked(workspace, speedrun, entry, blink):
+    entry("mine")
+    said = speedrun("run", "mine", "--track", blink)
+    assert said.code == 0, said
+    (record,) = records(workspace)
+    assert record.ranked
+    assert 0 < record.score.loss_nats - record.dataset.floor_nats < 0.1
+    assert record.score.targets == 4096
+    assert record.environment.sandbox.level is not Level.NONE
+    lines = said.out.splitlines()
+    assert lines[0] == "✓ ok  mine on cpu-blink"
+    assert "without the future it says the same" in said.out
+    assert "ranked      yes" in said.out
+    assert f"leaderboard/results/cpu-blink/{record.run_id}.json" in said.out
+    assert "speedrun leaderboard --show --track cpu-blink" in said.out
+    phases = [line.split(",")[0] for line in said.err.splitlines() if ", at most" in line]
+    assert phases == ["setting up", "training", "saving", "scoring", "asking the twin"]
+
+    board = speedrun("leaderboard", "--show", "--track", blink)
+    assert f"{record.score.loss_nats:.4f}" in board.out
+    assert "counts which token follows which" in board.out
+    shown = speedrun("show", "last")
+    assert record.run_id in shown.out
+    assert "training loss as the entry logged it" in shown.out
+    source = speedrun("show", "last", "--source", "config.py")
+    assert source.out == (workspace.submissions / "mine" / "config.py").read_text()
+    assert not list((workspace.cache / "runs").iterdir())
+
+
+def test_practice_says_why_and_json_is_all_there_is(workspace, speedrun, entry, blink, monkeypatch):
+    monkeypatch.chdir(entry("mine"))
+    said = speedrun("run", ".", "--track", blink, "--tokens=5000", "--smoothing", "0.5", "--quiet", "--json")
+    assert (said.code, said.err) == (0, "")
+    (record,) = msgspec.json.decode(said.out, type=answers.Ran).records
+    assert (record,) == tuple(records(workspace))
+    assert record.entry.name == "mine"
+    assert record.overrides == {"tokens": "5000", "smoothing": "0.5"}
+    assert record.declared.tokens == 5000
+    assert record.scored
+    assert not record.ranked
+    assert "config.py" in " ".join(record.unranked_because)
+
+
+def test_an_invalid_run_exits_with_1_and_says_what_to_do(workspace, speedrun, entry, blink):
+    folder = entry("mine")
+    text = (folder / "speedrun.py").read_text()
+    (folder / "speedrun.py").write_text(
+        text.replace("def setup(run):\n", "def setup(run):\n    raise ValueError('\\x1b[5mno')\n")
+    )
+    said = speedrun("run", "mine", "--track", blink)
+    assert said.code == 1
+    assert said.out.startswith("✗ CRASHED  mine on cpu-blink\n")
+    assert "ValueError" in said.out
+    assert "next        mend the error above" in said.out
+    assert "\x1b" not in said.out
+    (record,) = records(workspace)
+    assert record.verdict is Verdict.CRASHED
+
+
+def test_several_runs_exit_with_the_worst_and_a_device_is_freed(workspace, speedrun, entry, blink):
+    entry("mine")
+    said = speedrun("run", "mine", "--track", blink, "--runs", "2", "--keep", "1", "--patience-s", "0.1")
+    assert said.code == 0
+    first, second = records(workspace)
+    assert first.seed != second.seed
+    assert said.out.count("✓ ok") == 2
+    assert "run 2 of 2: ok" in said.err
+    assert [path.name for path in (workspace.cache / "artifacts").iterdir()] == [second.run_id]
+
+
+def test_one_run_at_a_time_and_ctrl_c_ends_it_with_a_record(workspace, start, speedrun, entry, blink):
+    entry("mine")
+    command = ("run", "mine", "--track", blink, "--patience-s", "60")
+    running = start(*command)
+    running.until("training")
+    below = psutil.Process(running.process.pid).children(recursive=True)
+    assert below
+
+    refused = speedrun(*command, "--no-wait")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        f"error: cpu is in use by a run of 'mine' (process {running.process.pid}); wait for it, or leave out --no-wait\n"
+    )
+    waiting = start("run", "mine", "--track", blink, "--json")
+    assert f"process {running.process.pid}" in waiting.until("waiting for cpu")
+
+    running.process.send_signal(signal.SIGINT)
+    running.process.send_signal(signal.SIGINT)
+    code, out = running.end()
+    assert code == 130, running.heard
+    assert "✗ INTERRUPTED" in out
+    assert psutil.wait_procs(below, timeout=20)[1] == []
+
+    code, out = waiting.end()
+    assert code == 0, waiting.heard
+    (finished,) = json.loads(out)["records"]
+    interrupted, stored = records(workspace)
+    assert interrupted.verdict is Verdict.INTERRUPTED
+    assert interrupted.ran
+    assert stored.run_id == finished["run_id"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_killed_leaves_a_record(workspace, start, speedrun, entry, blink, number):
+    entry("mine")
+    running = start("run", "mine", "--track", blink, "--patience-s", "60")
+    running.until("training")
+    below = psutil.Process(running.process.pid).children(recursive=True)
+    os.kill(running.process.pid, number)
+    code, _ = running.end()
+    assert psutil.wait_procs(below, timeout=20)[1] == []
+    if number == signal.SIGTERM:
+        assert code == 130
+    else:
+        assert code == -signal.SIGKILL
+        assert records(workspace) == []
+        said = speedrun("leaderboard", "--all", "--track", blink)
+        assert "had ended without a word; its record says INTERRUPTED" in said.err
+        assert "INTERRUPTED" in said.out
+    (record,) = records(workspace)
+    assert record.verdict is Verdict.INTERRUPTED
+    assert not list((workspace.cache / "runs").iterdir())
+
+
+def test_a_wrong_shard_is_refused(workspace, speedrun, entry, blink):
+    entry("mine")
+    path = workspace.cache / "letters" / "train.bin"
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[5000] ^= 1
+    path.write_bytes(data)
+    for command in (("run", "mine", "--track", blink), ("data", "verify", "letters")):
+        said = speedrun(*command)
+        assert (said.code, said.out) == (2, "")
+        assert said.err.count("\n") == 1
+        assert "train.bin" in said.err
+        assert "wrong hash" in said.err
+    assert records(workspace) == []
+
+
+def test_an_entry_outside_the_checkout_is_practice(workspace, speedrun, entry, blink, tmp_path):
+    entry("mine").rename(tmp_path / "mine")
+    said = speedrun("run", tmp_path / "mine", "--track", blink, "--quiet")
+    assert (said.code, said.err) == (0, "")
+    (record,) = records(workspace)
+    assert record.unranked_because == ("its folder is not in speedrun/submissions",)

@@ -1,0 +1,464 @@
+"""The template is what a contestant starts from: it must be right, causal, quick to read and never late."""
+
+import ast
+import dataclasses
+import importlib.util
+import os
+import subprocess
+import sys
+import types
+import typing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "template"
+VOCAB = 50
+TINY = {
+    "d_model": 32,
+    "n_layers": 2,
+    "n_heads": 4,
+    "n_kv_heads": 4,
+    "d_ff": 64,
+    "ngram_rows": 64,
+    "context": 32,
+    "eval_context": 32,
+    "eval_stride": 16,
+    "batch_size": 8,
+    "compile": False,
+}
+GROUPED_EXPERTS = {"n_kv_heads": 2, "num_experts": 4, "top_k": 2}
+
+
+def _load(name):
+    spec = importlib.util.spec_from_file_location(name, TEMPLATE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Matrices this small gain nothing from a second thread, and lose much where other tests hold the processors."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def entry():
+    """template/speedrun.py and its config, loaded as the worker loads them, beside the package `speedrun`."""
+    before = sys.modules.get("config")
+    sys.modules["config"] = config = _load("config")
+    try:
+        module = _load("speedrun")
+    finally:
+        if before is None:
+            del sys.modules["config"]
+        else:
+            sys.modules["config"] = before
+    module.config_module = config
+    return module
+
+
+class ReplayedRun:
+    """What the worker hands over, with a clock that goes on by the next of `steps_s` whenever it is read."""
+
+    def __init__(self, config, *, shards=(), limit_s=60.0, steps_s=None, phase="train", max_context=64, seed=5):
+        self.phase, self.config, self.seed, self.device = phase, config, seed, "cpu"
+        self.rank, self.world_size, self.threads = 0, 1, 1
+        self.vocab_size, self.max_context = VOCAB, max_context
+        self.track = types.SimpleNamespace(id="t", objective="lowest-loss", limit_s=limit_s, target_nats=None)
+        self.logged = []
+        self.windows = None
+        self._shards = tuple(shards)
+        self._steps_s = iter(steps_s or [])
+        self.now_s = 0.0
+
+    def elapsed(self):
+        self.now_s += next(self._steps_s)
+        return self.now_s
+
+    def progress(self):
+        return min(1.0, self.elapsed() / self.track.limit_s)
+
+    def dummy_tokens(self, rows, length):
+        return torch.randint(0, self.vocab_size, (rows, length))
+
+    def train_tokens(self):
+        return types.SimpleNamespace(shards=self._shards)
+
+    def log(self, **point):
+        self.logged.append(point)
+
+    def evaluate_with(self, **windows):
+        self.windows = windows
+
+
+def tiny(entry, **changes):
+    return dataclasses.replace(entry.Config(), **{**TINY, **changes})
+
+
+def trained_looking(entry, config):
+    """A model whose every weight matters: the zeros that training starts from would hide a leak."""
+    model = entry.setup(ReplayedRun(config, phase="score"))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+    return model.eval()
+
+
+def tokens_of(rows, width, seed=0):
+    return torch.randint(0, VOCAB, (rows, width), generator=torch.Generator().manual_seed(seed))
+
+
+def counting_text(tokens=4000):
+    return (np.arange(tokens) * 7 % 11).astype(np.uint16)
+
+
+VARIANTS = pytest.mark.parametrize(
+    "changes", [{}, {"max_ngram": 4}, {"max_ngram": 1}, GROUPED_EXPERTS], ids=["dense", "4-grams", "no n-grams", "moe"]
+)
+
+
+@VARIANTS
+def test_predict_gives_logits_of_every_position(entry, changes):
+    model = trained_looking(entry, tiny(entry, **changes))
+    logits = entry.predict(model, tokens_of(3, 17))
+    assert logits.shape[:2] == (3, 17)
+    assert logits.shape[2] >= VOCAB
+    assert logits.dtype == torch.float32
+    assert torch.isfinite(logits).all()
+
+
+@VARIANTS
+def test_later_tokens_change_nothing_before_them(entry, changes):
+    model = trained_looking(entry, tiny(entry, **changes))
+    tokens = tokens_of(2, 24)
+    with torch.no_grad():
+        honest = entry.predict(model, tokens)
+        for cut in (1, 2, 12, 23):
+            other = tokens.clone()
+            other[:, cut:] = (other[:, cut:] + 1 + tokens_of(2, 24 - cut, seed=cut) % (VOCAB - 1)) % VOCAB
+            changed = entry.predict(model, other)
+            torch.testing.assert_close(changed[:, :cut], honest[:, :cut], rtol=0, atol=2e-5)
+            assert (changed[:, cut] - honest[:, cut]).abs().max() > 1e-3  # and the token itself does change something
+
+
+@VARIANTS
+def test_rows_do_not_see_each_other(entry, changes):
+    model = trained_looking(entry, tiny(entry, **changes))
+    tokens = tokens_of(4, 20)
+    with torch.no_grad():
+        together = entry.predict(model, tokens)
+        alone = torch.cat([entry.predict(model, row[None]) for row in tokens])
+    torch.testing.assert_close(together, alone, rtol=0, atol=2e-5)
+
+
+def test_positions_beyond_the_training_window_can_be_scored(entry):
+    config = tiny(entry)
+    model = trained_looking(entry, config)
+    assert entry.predict(model, tokens_of(1, 64)).shape[1] == 64 > config.context
+
+
+def test_grouped_queries_are_full_attention_with_shared_keys_and_values(entry):
+    grouped = entry.Attention(tiny(entry, n_kv_heads=2))
+    full = entry.Attention(tiny(entry))
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        grouped.out.weight.normal_(generator=generator)
+        full.query.weight.copy_(grouped.query.weight)
+        full.out.weight.copy_(grouped.out.weight)
+        for name in ("key", "value"):
+            heads = getattr(grouped, name).weight.view(2, 8, 32)
+            getattr(full, name).weight.copy_(heads.repeat_interleave(2, dim=0).reshape(32, 32))
+        x = torch.randn(2, 9, 32, generator=generator)
+        cos, sin = entry.rotary(8, 9)
+        torch.testing.assert_close(grouped(x, cos, sin), full(x, cos, sin))
+
+
+def test_rotation_depends_on_the_distance_alone(entry):
+    cos, sin = entry.rotary(8, 20)
+    generator = torch.Generator().manual_seed(3)
+    q, k = torch.randn(2, 1, 1, 1, 8, generator=generator)
+
+    def score(at, other):
+        turned = [entry.rotate(x, cos[i : i + 1], sin[i : i + 1]) for x, i in ((q, at), (k, other))]
+        return (turned[0] * turned[1]).sum()
+
+    torch.testing.assert_close(score(7, 3), score(15, 11))
+    assert (score(7, 3) - score(7, 4)).abs() > 1e-4
+
+
+def test_each_token_goes_to_its_own_best_experts(entry):
+    config = tiny(entry, num_experts=4, top_k=1)
+    experts = entry.Experts(config)
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for parameter in experts.parameters():
+            parameter.normal_(generator=generator).mul_(0.3)
+        x = torch.randn(2, 5, 32, generator=generator)
+        out, balance = experts(x)
+        best = experts.router(x).argmax(-1)
+        for row in range(2):
+            for t in range(5):
+                wanted = experts.experts[int(best[row, t])](x[row, t])
+                torch.testing.assert_close(out[row, t], wanted, rtol=1e-4, atol=1e-5)
+        experts.router.weight.zero_()  # every expert equally likely: the unevenness is at its least
+        assert experts(x)[1] == pytest.approx(1.0)
+    assert balance > 1.0
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 16), (2, 8, 24), (2, 24, 8)])
+def test_newton_schulz_keeps_the_directions_and_evens_the_lengths(entry, shape):
+    generator = torch.Generator().manual_seed(6)
+    count, rows, columns = shape
+    least = min(rows, columns)
+    u = torch.linalg.qr(torch.randn(count, rows, least, generator=generator)).Q
+    v = torch.linalg.qr(torch.randn(count, columns, least, generator=generator)).Q
+    lengths = torch.logspace(-1, 1, least)
+    inside = u.mT @ entry.orthogonalise(u * lengths @ v.mT) @ v
+    kept = inside.diagonal(dim1=-2, dim2=-1)
+    assert ((kept > 0.5) & (kept < 1.3)).all()
+    torch.testing.assert_close(inside, torch.diag_embed(kept), rtol=0, atol=1e-4)
+    assert (entry.orthogonalise(torch.zeros(shape)) == 0).all()
+
+
+def test_muon_steps_every_matrix_of_a_shape_as_if_it_were_alone(entry):
+    config = tiny(entry, weight_decay=0.1)
+    generator = torch.Generator().manual_seed(7)
+    first = [torch.randn(6, 4, generator=generator), torch.randn(6, 4, generator=generator), torch.randn(4, 6)]
+    gradients = [torch.randn(m.shape, generator=generator) for m in first]
+
+    def stepped(matrices, gradients):
+        weights = [torch.nn.Parameter(m.clone()) for m in matrices]
+        optimizer = entry.Muon(weights, config, torch.float32)
+        for _ in range(2):
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.grad = gradient.clone()
+            optimizer.step()
+        return [weight.detach() for weight in weights]
+
+    together = stepped(first, gradients)
+    for i, matrix in enumerate(together):
+        torch.testing.assert_close(matrix, stepped([first[i]], [gradients[i]])[0])
+        assert not torch.equal(matrix, first[i])
+
+
+def test_training_learns_and_ends_before_the_limit(entry):
+    config = tiny(entry, max_ngram=2, muon_lr=0.02, embed_lr=0.05, head_lr=0.01)
+    run = ReplayedRun(config, shards=[counting_text()], limit_s=60.0, steps_s=[0.0] + [1.0] * 100)
+    model = entry.train(run, entry.setup(run).train())
+    assert run.windows == {"context": 32, "stride": 16}
+    losses = [point["loss"] for point in run.logged]
+    assert losses[0] == pytest.approx(np.log(64), abs=1e-4)  # the uniform guess over a vocabulary of whole tiles
+    assert losses[-1] < 0.5
+    assert 56 <= run.now_s < 60
+    assert run.logged[-1]["tokens"] == run.logged[-1]["step"] * 8 * 32
+    stream = torch.from_numpy(counting_text(64).astype(np.int64))[None]
+    with torch.no_grad():
+        logits = entry.predict(model.eval(), stream[:, :32])
+    assert torch.nn.functional.cross_entropy(logits[0, 4:], stream[0, 5:33]) < 0.5
+
+
+def test_experts_train_too(entry):
+    config = tiny(entry, **GROUPED_EXPERTS, accumulation=2, muon_lr=0.02, embed_lr=0.05, head_lr=0.01)
+    run = ReplayedRun(config, shards=[counting_text()], limit_s=20.0, steps_s=[0.0] + [1.0] * 100)
+    entry.train(run, entry.setup(run))
+    assert run.logged[-1]["loss"] < run.logged[0]["loss"] / 2
+    assert run.now_s < 20
+
+
+def test_a_machine_that_becomes_slow_ends_training_earlier(entry):
+    run = ReplayedRun(tiny(entry), limit_s=60.0, steps_s=[0.0] + [1.0] * 50 + [4.0] * 50)
+    pace = entry.Pace(run)
+    while pace.time_for_another():
+        pass
+    assert 50 < run.now_s <= 60 - 4
+
+
+def test_the_budget_is_a_share_of_the_limit(entry):
+    run = ReplayedRun(tiny(entry, budget=0.5), limit_s=60.0, steps_s=[0.0] + [1.0] * 100)
+    pace = entry.Pace(run)
+    while pace.time_for_another():
+        pass
+    assert 25 <= run.now_s < 30
+
+
+def test_learning_rates_start_full_and_end_at_nothing(entry):
+    run = ReplayedRun(tiny(entry, cooldown=0.5), limit_s=100.0, steps_s=[0.0] + [1.0] * 100)
+    pace = entry.Pace(run)
+    rates = [pace.rate()]
+    while pace.time_for_another():
+        rates.append(pace.rate())
+    assert rates[:40] == [1.0] * 40
+    assert rates == sorted(rates, reverse=True)
+    assert rates[75] == pytest.approx(0.5, abs=0.05)
+    assert 0 <= rates[-1] < 0.06
+
+
+def test_an_epoch_shows_every_window_once_and_targets_are_the_next_tokens(entry):
+    config = tiny(entry, context=8, batch_size=4)
+    shards = [np.arange(0, 100, dtype=np.uint16), np.arange(1000, 1200, dtype=np.uint16)]
+    windows = (100 - 8 - 1) // 8 + (200 - 8 - 1) // 8  # whatever the offset, at least so many
+    data = entry.batches(ReplayedRun(config, shards=shards))
+    starts = []
+    for _ in range(windows // 4):
+        tokens, targets = next(data)
+        assert tokens.shape == targets.shape == (4, 8)
+        assert tokens.dtype == torch.int64
+        assert torch.equal(targets, tokens + 1)
+        starts += tokens[:, 0].tolist()
+    assert len(set(starts)) == len(starts)
+    assert min(starts) < 100 <= 1000 <= max(starts)
+
+
+def test_a_text_shorter_than_one_batch_repeats(entry):
+    run = ReplayedRun(tiny(entry, context=8, batch_size=16), shards=[np.arange(40, dtype=np.uint16)])
+    tokens, _ = next(entry.batches(run))
+    assert tokens.shape == (16, 8)
+
+
+@VARIANTS
+def test_the_saved_state_loads_into_a_fresh_setup(entry, changes, tmp_path):
+    config = tiny(entry, **changes)
+    model = trained_looking(entry, config)
+    torch.save(model.state_dict(), tmp_path / "state.pt")
+    fresh = entry.setup(ReplayedRun(config, phase="score", seed=99))
+    fresh.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    tokens = tokens_of(2, 10)
+    assert torch.equal(entry.predict(model, tokens), entry.predict(fresh.eval(), tokens))
+
+
+def test_compiled_parts_change_neither_the_state_nor_what_is_predicted(entry, monkeypatch):
+    calls = []
+
+    def compiled(function, **options):
+        def call(*arguments):
+            calls.append(function.__name__)
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    plain, fast = (entry.setup(ReplayedRun(tiny(entry, compile=wanted))) for wanted in (False, True))
+    assert set(calls) == {"forward", "head_loss"}
+    assert plain.state_dict().keys() == fast.state_dict().keys()
+    tokens = tokens_of(2, 8)
+    assert torch.equal(entry.predict(plain, tokens), entry.predict(fast, tokens))
+
+
+def test_without_a_compiler_setup_goes_on(entry, monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", lambda function, **options: broken)
+    run = ReplayedRun(tiny(entry, compile=True), shards=[counting_text()], limit_s=9.0, steps_s=[0.0] + [1.0] * 9)
+    with pytest.warns(UserWarning, match="RuntimeError"):
+        model = entry.setup(run)
+    entry.train(run, model)
+    assert run.logged
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "wanted"),
+    [
+        ("cpu", None, torch.float32),
+        ("cuda:0", (6, 1), torch.float32),
+        ("cuda:0", (7, 0), torch.float16),
+        ("cuda:0", (7, 5), torch.float16),  # T4
+        ("cuda:0", (8, 0), torch.bfloat16),
+        ("cuda:1", (8, 9), torch.bfloat16),  # 4090
+        ("cuda:0", (9, 0), torch.bfloat16),  # H100
+    ],
+)
+def test_precision_follows_the_device(entry, device, capability, wanted):
+    assert entry.precision_for(device, capability) is wanted
+
+
+def test_low_precision_trains(entry):
+    """The path of a GPU, on the processor: bfloat16 products around float32 weights."""
+    config = tiny(entry, **GROUPED_EXPERTS)
+    torch.manual_seed(0)
+    model = entry.GPT(config, VOCAB, 64, torch.bfloat16)
+    loss, nats = model.loss(tokens_of(2, 16), tokens_of(2, 16, seed=1))
+    loss.backward()
+    assert nats.dtype == torch.float32
+    assert all(parameter.grad.dtype == torch.float32 for parameter in model.parameters())
+    assert entry.predict(model, tokens_of(2, 16)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("track", ["cpu-smoke", "cpu-1min", "t4-5min", "a-track-of-tomorrow"])
+def test_every_track_has_a_config_of_plain_typed_fields(entry, track):
+    config = entry.config_module.get_config(track)
+    hints = typing.get_type_hints(type(config))
+    fields = [field.name for field in dataclasses.fields(config)]
+    assert all(hints[name] in (int, float, bool) for name in fields)
+    assert all(type(getattr(config, name)) is hints[name] for name in fields)
+    for name in ("d_model", "n_layers", "n_heads", "n_kv_heads", "num_experts", "top_k", "batch_size", "muon_lr"):
+        assert name in fields
+    assert config.d_model % (4 * config.n_heads) == 0
+    assert config.n_heads % config.n_kv_heads == 0
+    assert config.eval_stride <= config.eval_context
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.d_model = 1
+
+
+def test_the_template_reads_in_one_sitting():
+    assert len((TEMPLATE / "speedrun.py").read_text().splitlines()) <= 400
+
+
+def test_the_template_imports_nothing_but_the_library_numpy_torch_and_its_config():
+    allowed = {*sys.stdlib_module_names, "numpy", "torch", "config"}
+    for path in TEMPLATE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert {alias.name.split(".")[0] for alias in node.names} <= allowed
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0
+                assert node.module.split(".")[0] in allowed
+
+
+@pytest.mark.parametrize("name", ["config.py", "speedrun.py"])
+def test_the_baseline_is_the_template(name):
+    baseline = ROOT / "speedrun" / "submissions" / "baseline"
+    assert (baseline / name).read_bytes() == (TEMPLATE / name).read_bytes()
+
+
+def _run_as_script(tmp_path, *arguments):
+    """`python speedrun.py …` with an interpreter of our own, so that we choose which commands lie beside it."""
+    (tmp_path / "python").symlink_to(sys.executable)
+    environment = {
+        "PATH": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if "site-packages" in path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return subprocess.run(
+        [tmp_path / "python", "speedrun.py", *arguments],
+        cwd=TEMPLATE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_running_the_file_hands_over_to_the_command(tmp_path):
+    command = tmp_path / "speedrun"
+    command.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    command.chmod(0o755)
+    done = _run_as_script(tmp_path, "--track", "cpu-smoke", "--d-model", "64")
+    assert done.stdout.splitlines() == ["run", str(TEMPLATE), "--track", "cpu-smoke", "--d-model", "64"]
+    assert done.returncode == 0
+
+
+def test_running_the_file_without_the_platform_says_what_to_do(tmp_path):
+    done = _run_as_script(tmp_path)
+    assert done.returncode == 1
+    assert "pip install -e ." in done.stderr
+    assert "Traceback" not in done.stderr
