@@ -17,11 +17,15 @@ import math
 import random
 from collections.abc import Callable
 from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from data.grammar import Table, Tale, uniform
 from data.plots import PLOTS, Plot
 from data.scenes import ending, idle, opening, trial
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 VOCAB_SIZE = 256  # bytes
 SEPARATOR = 0  # starts every document; no tale has this byte
@@ -51,6 +55,28 @@ def document(seed: int, number: int) -> Document:
     tale = _told(seed, number)
     starts = (0, *accumulate(map(len, tale.pieces)))
     return Document("".join(tale.pieces), tuple((starts[piece], nats) for piece, nats in tale.charges))
+
+
+def tokens(seed: int, numbers: range) -> "npt.NDArray[np.uint16]":
+    """The tales of these numbers as uint16 [n], the separator before each."""
+    import numpy as np
+
+    told = "".join(chr(SEPARATOR) + text(seed, number) for number in numbers)
+    return np.frombuffer(told.encode("ascii"), dtype=np.uint8).astype(np.uint16)
+
+
+def prices(seed: int, numbers: range) -> "npt.NDArray[np.float64]":
+    """What each token of `tokens(seed, numbers)` costs in nats, float64 [n]: 0 where nothing is chosen."""
+    import numpy as np
+
+    documents = [document(seed, number) for number in numbers]
+    price = np.zeros(sum(1 + len(told.text) for told in documents))
+    start = 1
+    for told in documents:
+        for offset, nats in told.charges:
+            price[start + offset] += nats
+        start += len(told.text) + 1
+    return price
 
 
 def _told(seed: int, number: int) -> Tale:

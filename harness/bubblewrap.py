@@ -78,7 +78,7 @@ def arguments(
     for outer_path, inner_path in binds:
         out += ["--ro-bind", outer_path, inner_path]
     out += ["--perms", "1777", "--size", str(limits.scratch_bytes), "--tmpfs", inside.scratch]
-    out += ["--chdir", "/" if as_root else inside.scratch]
+    out += ["--chdir", inside.scratch]
     for name, value in environment.items():
         out += ["--setenv", name, value]
     return [*out, "--info-fd", str(info_fd), "--block-fd", str(block_fd)]

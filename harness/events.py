@@ -5,7 +5,7 @@ from typing import Literal
 
 from harness.result import CurvePoint, Record
 
-Phase = Literal["start", "setup", "train", "save", "score", "twin"]
+Phase = Literal["start", "setup", "train", "save", "load", "score", "twin"]
 
 
 @dataclass(frozen=True)

@@ -215,8 +215,8 @@ class _Run:
         """Every target once, in a sandbox that has seen nothing but the artifact."""
         assert self.windows is not None
         with self._sandbox("score", holds=saved) as (sandbox, dialogue, job):
-            self._gate(self._set_up(dialogue, sandbox, job, "score"))
-            began_s = self._evaluate_until(dialogue)
+            self._gate(self._set_up(dialogue, sandbox, job, "load"))
+            began_s = self._evaluate(dialogue, "score")
             answers = score(dialogue, self.stream, self.windows, self.rows, self._ticker(sandbox))
             self._note(score_s=self.clock.now() - began_s)
         loss = mean_loss(answers)
@@ -239,8 +239,8 @@ class _Run:
         seed = secrets.randbits(48)
         sample = twin.draw(self.windows, seed)
         with self._sandbox("twin", holds=saved) as (sandbox, dialogue, job):
-            self._set_up(dialogue, sandbox, job, "twin")
-            began_s = self._evaluate_until(dialogue)
+            self._set_up(dialogue, sandbox, job, "load")
+            began_s = self._evaluate(dialogue, "twin")
             said = twin.interrogate(
                 dialogue,
                 self.stream,
@@ -379,8 +379,10 @@ class _Run:
             names.append(shard.name)
         return tuple(names)
 
-    def _evaluate_until(self, dialogue: Dialogue) -> float:
+    def _evaluate(self, dialogue: Dialogue, phase: Phase) -> float:
+        """The rows begin: how late they may end, and when they began."""
         limit_s = self.track.limits.evaluation_s
+        self._begin(phase, limit_s)
         began_s = self.clock.now()
         dialogue.until(began_s + limit_s, Verdict.EVALUATION_TIMEOUT, f"the rows were not answered after {limit_s:g} s")
         return began_s

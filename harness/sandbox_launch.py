@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness import bubblewrap
-from harness.sandbox_output import Output
 from harness.sandbox_plan import Inside, Interpreter, Limits, Mounts
 
 START_PATIENCE_S = 20.0
@@ -45,7 +44,11 @@ class Launched:
 def plainly(launch: Launch, inside: Inside, admit: Callable[[int], None]) -> Launched:
     """The worker as a child of this process. `admit` takes the pid before the worker is spoken to."""
     process = _spawn(launch, launch.command, launch.environment, inside.scratch, (), launch.user)
-    admit(process.pid)
+    try:
+        admit(process.pid)
+    except BaseException:  # an interrupt: nothing may be left behind
+        _give_up(process)
+        raise
     return Launched(process, process.pid, None)
 
 
@@ -56,13 +59,13 @@ def in_namespaces(
     limits: Limits,
     interpreter: Interpreter,
     devices: tuple[str, ...],
-    output: Output,
     admit: Callable[[int], None],
 ) -> Launched:
     """The worker in namespaces of its own; `admit` takes their first process before it starts anything.
 
     Raises:
-        SandboxError: a tool is missing, or bubblewrap gave up; with its last line.
+        SandboxError: a tool is missing.
+        EOFError: bubblewrap gave up; it has printed why.
     """
     bwrap = shutil.which("bwrap")
     if bwrap is None:
@@ -104,13 +107,18 @@ def in_namespaces(
             first = os.pidfd_open(root)
             admit(root)
             block_in.write(b"1")
-        except (OSError, EOFError):
-            process.kill()
-            process.wait()
-            output.finish(START_PATIENCE_S)
-            said = output.tail.strip().splitlines()
-            raise SandboxError(said[-1] if said else "bubblewrap ended without a word") from None
+        except BaseException as error:  # an interrupt as well: nothing may be left behind
+            _give_up(process)
+            if isinstance(error, (OSError, EOFError)):
+                raise EOFError("bubblewrap ended before the worker began") from None
+            raise
     return Launched(process, root, first)
+
+
+def _give_up(process: "subprocess.Popen[bytes]") -> None:
+    """What bubblewrap has started dies with it."""
+    process.kill()
+    process.wait()
 
 
 def _pipe(read: contextlib.ExitStack, write: contextlib.ExitStack) -> tuple[io.FileIO, io.FileIO]:

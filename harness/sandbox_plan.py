@@ -155,7 +155,7 @@ def policy_for(
     rlimits = {
         "NPROC": limits.processes + others,
         "NOFILE": limits.open_files,
-        "FSIZE": limits.scratch_bytes,
+        "FSIZE": max(limits.scratch_bytes, limits.shm_bytes),
         "CORE": 0,
         "MSGQUEUE": 0,
     }

@@ -113,43 +113,39 @@ class Sandbox:
             UserError: a folder can't be reached by the worker's own user.
         """
         self._prepare_folders()
+        self._cgroup = Cgroup.create(self._limits.memory_bytes, self._limits.processes)
         self._socket, theirs = socket.socketpair()
         reading, writing = os.pipe()
         self._output = Output(reading, self._limits.output_bytes)
         try:
-            self._cgroup = Cgroup.create(self._limits.memory_bytes, self._limits.processes)
-            launch = Launch(
-                command=[
-                    *(self._interpreter.executable, "-B", "-I"),
-                    *(f"{self.inside.boot}/{self._program}", str(theirs.fileno())),
-                ],
-                environment=self._environment(),
-                socket_fd=theirs.fileno(),
-                output_fd=writing,
-                cores=frozenset(sorted(os.sched_getaffinity(0))[: self._limits.threads]),
-                user=self._user,
-            )
-            if self.level is Level.NAMESPACES:
-                self._launched = sandbox_launch.in_namespaces(
-                    launch,
-                    self._mounts,
-                    self.inside,
-                    self._limits,
-                    self._interpreter,
-                    self._devices,
-                    self._output,
-                    self._admit,
-                )
-            else:
-                self._launched = sandbox_launch.plainly(launch, self.inside, self._admit)
+            with theirs, open(writing, "wb"):  # our copies are closed even when it fails
+                self._launched = self._launch(theirs.fileno(), writing)
+        except EOFError as error:
+            self._output.finish(KILL_PATIENCE_S)
+            self.kill()
+            said = self._output.tail.strip().splitlines()
+            raise SandboxError(said[-1] if said else str(error)) from None
         except BaseException:
             self.kill()
             raise
-        finally:
-            theirs.close()
-            os.close(writing)
         self._tree = ProcessTree(self._launched.root, self._user if self.level is Level.UID else None)
         self._watch = Watch(self._tree, self._cgroup, self._limits, self._output, self._scratch_on_disk)
+
+    def _launch(self, socket_fd: int, output_fd: int) -> Launched:
+        script = f"{self.inside.boot}/{self._program}"
+        launch = Launch(
+            command=[self._interpreter.executable, "-B", "-I", script, str(socket_fd)],
+            environment=self._environment(),
+            socket_fd=socket_fd,
+            output_fd=output_fd,
+            cores=frozenset(sorted(os.sched_getaffinity(0))[: self._limits.threads]),
+            user=self._user,
+        )
+        if self.level is not Level.NAMESPACES:
+            return sandbox_launch.plainly(launch, self.inside, self._admit)
+        return sandbox_launch.in_namespaces(
+            launch, self._mounts, self.inside, self._limits, self._interpreter, self._devices, self._admit
+        )
 
     @property
     def socket(self) -> socket.socket:
@@ -309,12 +305,16 @@ class Sandbox:
         return None if self.level is Level.NAMESPACES else Path(self.inside.scratch)
 
     def _admit(self, pid: int) -> None:
-        """Move a process into the control group while it waits; what it starts later is born inside."""
+        """Move a process into the control group while it waits; what it starts later is born inside.
+
+        Some systems let a user make a group and not fill it: then memory is polled, and the report says so.
+        """
         if self._cgroup is not None:
             try:
                 self._cgroup.add(pid)
-            except OSError as error:
-                raise SandboxError(f"the control group refuses processes: {error.strerror}") from None
+            except OSError:
+                self._cgroup.remove()
+                self._cgroup = None
 
     def _environment(self) -> dict[str, str]:
         environment = environment_for(self._limits, self.inside, self._devices)

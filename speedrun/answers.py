@@ -5,6 +5,8 @@ In JSON every answer is one object with its kind and the version of the format f
 1: the first.
 """
 
+from typing import Literal
+
 import msgspec
 
 from harness.result import Device, Level, Record, Verdict
@@ -137,9 +139,9 @@ class Datasets(Answer, frozen=True, kw_only=True, tag="datasets"):
 
 
 class DatasetReady(Answer, frozen=True, kw_only=True, tag="dataset"):
-    """A data set that was prepared, verified or imported."""
+    """A data set, and what was done."""
 
-    done: str  # "prepared", "verified" or "imported"
+    done: Literal["prepared", "pinned", "verified", "imported"]
     dataset: DatasetState
 
 

@@ -223,12 +223,15 @@ def data_list(json: Json = False) -> Reply:
 @data_app.command("prepare", epilog="Example: speedrun data prepare tales")
 def data_prepare(
     dataset: Annotated[str, typer.Argument(metavar="ID", help="A data set; speedrun data list shows them.")],
+    pin: Annotated[
+        bool, typer.Option("--pin", help="For maintainers: write its counts and hashes into its manifest.")
+    ] = False,
     json: Json = False,
 ) -> Reply:
     """Make a data set ready in the cache."""
     from speedrun.commands import data
 
-    return Reply(data.prepare(find_workspace(), dataset), json)
+    return Reply((data.pin if pin else data.prepare)(find_workspace(), dataset), json)
 
 
 @data_app.command("verify", epilog="Example: speedrun data verify tales")

@@ -15,6 +15,7 @@ PHASE_NAMES: dict[Phase, str] = {
     "setup": "setting up",
     "train": "training",
     "save": "saving",
+    "load": "loading what was saved",
     "score": "scoring",
     "twin": "asking the twin",
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from data import importing, manifest
 from data import prepare as preparing
@@ -23,6 +24,12 @@ def prepare(workspace: Workspace, dataset: str) -> DatasetReady:
     found = find_dataset(workspace, dataset)
     prepared(workspace, found, quiet=False)
     return _answer("prepared", found, workspace)
+
+
+def pin(workspace: Workspace, dataset: str) -> DatasetReady:
+    """Generates an official data set and writes its counts, hashes and floors into its manifest. Raises UserError."""
+    found = find_dataset(workspace, dataset)
+    return _answer("pinned", preparing.pin(workspace.datasets / f"{found.id}.toml", workspace.cache), workspace)
 
 
 def verify(workspace: Workspace, dataset: str) -> DatasetReady:
@@ -52,7 +59,9 @@ def is_prepared(workspace: Workspace, dataset: str) -> bool:
     return preparing.is_prepared(find_dataset(workspace, dataset), workspace.cache)
 
 
-def _answer(done: str, found: Manifest, workspace: Workspace) -> DatasetReady:
+def _answer(
+    done: Literal["prepared", "pinned", "verified", "imported"], found: Manifest, workspace: Workspace
+) -> DatasetReady:
     return DatasetReady(done=done, dataset=_state(found, workspace))
 
 

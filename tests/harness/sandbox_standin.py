@@ -1,4 +1,3 @@
-# ruff: noqa: PTH - attacks speak the system's own language
 """A stand-in for the worker: locks itself down, then does what the test tells it, the worst included.
 
 Runs inside the sandbox with nothing but the standard library and the trusted files. Each request is a JSON line
@@ -169,6 +168,31 @@ def session_of_its_own():
     return subprocess.run(["/bin/echo", "fine"], start_new_session=True, capture_output=True, text=True).stdout
 
 
+def train_a_little(compiled):
+    """What a submission does with torch; the loss before and after."""
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    torch.set_num_threads(2)
+    torch.manual_seed(1)
+    wide = torch.randn(256, 256)
+    assert torch.isfinite(wide @ wide).all()
+    rows = torch.randn(64, 16)
+    loader = DataLoader(TensorDataset(rows, rows.sum(1, keepdim=True)), batch_size=16, num_workers=2)
+    model = torch.nn.Linear(16, 1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, fused=True)
+    forward = torch.compile(model) if compiled else model
+    losses = []
+    for _ in range(1 if compiled else 3):
+        for inputs, targets in loader:
+            loss = torch.nn.functional.mse_loss(forward(inputs), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return [losses[0], losses[-1]]
+
+
 def hard_link_out(path):
     os.link(path, Path(os.environ["TMPDIR"]) / "taken")
 
@@ -256,18 +280,16 @@ def fill():
 
 
 def fill_unlinked():
-    """The same with files that have no name any more."""
-    kept = []
-    total = 0
+    """The same with files that have no name any more, and stay open."""
+    global _held
+    _held = []
+    path = Path(os.environ["TMPDIR"]) / "gone"
     with contextlib.suppress(OSError):
         while True:
-            path = Path(os.environ["TMPDIR"]) / "gone"
-            kept.append(path.open("wb", buffering=0))
+            _held.append(path.open("wb", buffering=0))
             path.unlink()
-            total += kept[-1].write(bytes(MIB))
-            if kept[-1].tell() < MIB:
-                break
-    return total
+            _held[-1].write(bytes(MIB))
+    return sum(file.tell() for file in _held)
 
 
 def flood():

@@ -47,10 +47,10 @@ def test_golden(folder, expect, run_folder):
     assert isinstance(events[-1], Ended)
     if record.verdict is Verdict.OK:
         assert [event.phase for event in events if isinstance(event, PhaseBegan)] == [
-            "setup", "train", "save", "score", "twin",
+            "setup", "train", "save", "load", "score", "load", "twin",
         ]  # fmt: skip
         assert 0 < record.score.loss_nats < expect["below_nats"]
-        assert record.score.targets == 16_384
+        assert record.score.targets == 8_192
         assert record.score.bits_per_byte == pytest.approx(record.score.loss_nats / math.log(2), rel=0.01)
         assert abs(record.twin.advantage_nats) < 1e-5
         assert record.twin.sampled == 512

@@ -145,7 +145,8 @@ def test_one_run_at_a_time_and_ctrl_c_ends_it_with_a_record(workspace, start, sp
     refused = speedrun(*command, "--no-wait")
     assert (refused.code, refused.out) == (2, "")
     assert refused.err == (
-        f"error: cpu is in use by a run of 'mine' (process {running.process.pid}); wait for it, or leave out --no-wait\n"
+        f"error: cpu is in use by a run of 'mine' (process {running.process.pid}); "
+        "wait for it, or leave out --no-wait\n"
     )
     waiting = start("run", "mine", "--track", blink, "--json")
     assert f"process {running.process.pid}" in waiting.until("waiting for cpu")
