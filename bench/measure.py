@@ -88,24 +88,28 @@ def heading(title: str, *facts: str) -> None:
 
 def table(rows: Sequence[Row]) -> None:
     """The figures, aligned; a goal that an estimate does not keep is called missed."""
-    lines = [("figure", "value", "95 % interval", "goal", "")]
-    for row in rows:
-        goal = "" if row.goal is None else f"≤ {row.goal:g}{row.unit and ' ' + row.unit}"
-        verdict = "" if row.goal is None else "reached" if row.estimate.value <= row.goal else "missed"
-        lines.append((row.figure, _number(row.estimate.value, row.unit), _interval(row), goal, verdict))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    lines.insert(1, tuple("─" * width for width in widths))  # type: ignore[arg-type] - five of them, as in each line
+    cells = [[row.figure, _number(row.estimate.value, row.unit), _interval(row), *_against_goal(row)] for row in rows]
+    lines = [["figure", "value", "95 % interval", "goal", ""], *cells]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["─" * width for width in widths])
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     print(flush=True)
 
 
+def _against_goal(row: Row) -> tuple[str, str]:
+    if row.goal is None:
+        return "", ""
+    return f"≤ {_number(row.goal, row.unit)}", "reached" if row.estimate.value <= row.goal else "missed"
+
+
 def _interval(row: Row) -> str:
     if math.isnan(row.estimate.low):
         return "–"
-    return f"{_number(row.estimate.low, '')} to {_number(row.estimate.high, row.unit)}"
+    return f"{_number(row.estimate.low, row.unit)} to {_number(row.estimate.high, row.unit)}"
 
 
 def _number(value: float, unit: str) -> str:
-    digits = 4 if not unit else 1 if abs(value) >= 100 else 2
-    return f"{value:.{digits}f}{unit and ' ' + unit}"
+    """Ratios, which have no unit, to four places."""
+    digits = 4 if not unit else 2 if abs(value) < 100 else 0
+    return f"{value:.{digits}f} {unit}".rstrip()

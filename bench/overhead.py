@@ -2,7 +2,7 @@
 
 a  the timed phase: one training loop inside the harness, watched as on a terminal, against the same loop bare
 b  the twin: scoring with its twin against scoring alone, on as many targets as cpu-1min scores, start-ups apart
-c  everything but the training, on cpu-smoke
+c  everything but the training, for the baseline on cpu-smoke
 
 Not covered: GPUs, and what a busy machine adds; measure on an idle one.
 """
@@ -19,17 +19,17 @@ from typing import NamedTuple, TextIO
 
 import msgspec
 from bare import BareJob
-from measure import Row, alternating, heading, mean, ratio, say, table
+from measure import Row, alternating, heading, mean, median, ratio, say, table
 from rich.console import Console
 
-from data.prepare import Prepared
+from data.manifest import find
+from data.prepare import Prepared, prepare
 from harness import journal, submission
 from harness.events import Event, Phase, PhaseBegan
 from harness.result import Level, Record, Verdict
 from harness.runner import RunRequest, run_entry
 from harness.sandbox import choose
 from harness.track import Track, find_track
-from speedrun.commands.data import ready
 from speedrun.live import LiveView
 from speedrun.workspace import find_workspace
 
@@ -40,7 +40,7 @@ TIMED_GOAL = 1.01
 TWIN_GOAL = 1.15
 AROUND_GOAL_S = 15.0
 
-FEW_STEPS = {"steps": "5"}  # where the training does not matter
+FEW_STEPS = {"steps": "5"}  # for the twin, to which the training does not matter
 WINDOWS = ((512, 256), (1024, 1024))  # context and stride: the template's, and what an entry gets that asks for nothing
 TWIN_RUNS = 2  # of each
 AROUND_RUNS = 3
@@ -60,7 +60,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Bench:
-    """Runs the benchmark's entry on tracks of the workspace, in a temporary cache."""
+    """Runs entries on tracks of the workspace; their folders and artifacts lie in a temporary cache."""
 
     def __init__(self, cache: Path, nowhere: TextIO) -> None:
         self._workspace = find_workspace()
@@ -72,12 +72,17 @@ class Bench:
         return find_track(track_id, self._workspace.tracks)
 
     def data(self, track: Track) -> Prepared:
-        return ready(self._workspace, track.dataset, quiet=True)
+        workspace = self._workspace
+        return prepare(find(track.dataset, workspace.datasets, workspace.cache), workspace.cache)
 
-    def run(self, track: Track, overrides: dict[str, str], stop_at: Phase | None = None) -> Watched:
+    @property
+    def baseline(self) -> Path:
+        return self._workspace.submissions / "baseline"
+
+    def run(self, entry: Path, track: Track, overrides: dict[str, str], stop_at: Phase | None = None) -> Watched:
         """One run, seen by the live view; ended when the phase `stop_at` begins."""
         request = RunRequest(
-            submission=submission.load(ENTRY, ENTRY.name),
+            submission=submission.load(entry, entry.name),
             track=track,
             data=self.data(track),
             cache=self._cache,
@@ -87,7 +92,7 @@ class Bench:
         )
         began_s: dict[Phase, float] = {"start": time.monotonic()}
         processor_s: dict[Phase, float] = {}
-        with LiveView(f"{ENTRY.name} on {track.id}", self._terminal) as view:
+        with LiveView(f"{entry.name} on {track.id}", self._terminal) as view:
 
             def observe(event: Event) -> None:
                 view.observe(event)
@@ -101,7 +106,7 @@ class Bench:
             ended_s = time.monotonic()
         journal.settle(self._cache, record.run_id)
         if record.verdict is not (Verdict.OK if stop_at is None else Verdict.INTERRUPTED):
-            raise SystemExit(f"the benchmark's entry ended as {record.verdict}: {record.reason}")
+            raise SystemExit(f"{entry.name} on {track.id} ended as {record.verdict}: {record.reason}")
         return Watched(record, began_s, ended_s, processor_s["save"] - processor_s["train"])
 
 
@@ -124,10 +129,11 @@ def timed_phase(bench: Bench, pairs: int, steps: int) -> None:
     processor: list[tuple[float, float]] = []
     parent_shares: list[float] = []
     for number, order in enumerate(alternating(pairs), start=1):
-        inside = outside = None
+        inside: Watched | None = None
+        outside: Bare | None = None
         for in_harness in order:
             if in_harness:
-                inside = bench.run(track, {"steps": str(steps)}, stop_at="save")
+                inside = bench.run(ENTRY, track, {"steps": str(steps)}, stop_at="save")
             else:
                 outside = bare(job)
         assert inside is not None
@@ -142,6 +148,7 @@ def timed_phase(bench: Bench, pairs: int, steps: int) -> None:
     table(
         [
             Row("a  training in the harness ÷ bare", ratio(measured), goal=TIMED_GOAL),
+            Row("   median of the pairs' ratios", median([inside / outside for inside, outside in measured])),
             Row("   processor time of the two", ratio(processor)),
             Row("   seconds bare", mean([each for _, each in measured]), "s"),
             Row("   harness's own share of one core meanwhile", mean(parent_shares), "%"),
@@ -185,7 +192,7 @@ def twin(bench: Bench) -> None:
         pairs: list[tuple[float, float]] = []
         record: Record | None = None
         for number in range(1, TWIN_RUNS + 1):
-            record = bench.run(track, FEW_STEPS | windows).record
+            record = bench.run(ENTRY, track, FEW_STEPS | windows).record
             score_s, twin_s = record.times.score_s, record.times.twin_s
             assert score_s is not None
             assert twin_s is not None
@@ -207,10 +214,15 @@ def around(bench: Bench) -> None:
     track = bench.track("cpu-smoke")
     runs: list[dict[str, float]] = []
     for number in range(1, AROUND_RUNS + 1):
-        runs.append(parts(bench.run(track, FEW_STEPS)))
+        runs.append(parts(bench.run(bench.baseline, track, {})))
         say(f"c: run {number} of {AROUND_RUNS}: {sum(runs[-1].values()):.2f} s around the training")
     rows = [
-        Row("c  everything but the training, cpu-smoke", mean([sum(run.values()) for run in runs]), "s", AROUND_GOAL_S)
+        Row(
+            "c  everything but the training, baseline on cpu-smoke",
+            mean([sum(run.values()) for run in runs]),
+            "s",
+            AROUND_GOAL_S,
+        )
     ]
     rows += [Row(f"   {part}", mean([run[part] for run in runs]), "s") for part in runs[0]]
     table(rows)
@@ -238,8 +250,8 @@ def parts(run: Watched) -> dict[str, float]:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--only", choices=("a", "b", "c"), help="one part alone")
-    asked.add_argument("--pairs", type=int, default=10, help="of part a (default 10)")
-    asked.add_argument("--steps", type=int, default=50, help="of part a's loop (default 50)")
+    asked.add_argument("--pairs", type=int, default=16, help="of part a (default 16)")
+    asked.add_argument("--steps", type=int, default=100, help="of part a's loop (default 100)")
     wanted = asked.parse_args()
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
         bench = Bench(Path(folder), nowhere)

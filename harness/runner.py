@@ -3,7 +3,6 @@
 import datetime
 import math
 import os
-import re
 import secrets
 import shutil
 import traceback
@@ -25,6 +24,7 @@ from harness.dialogue import Dialogue, Ending
 from harness.errors import UserError
 from harness.evaluation import BadOutput, Stream, Windows, ask_log_probs, mean_loss, score
 from harness.events import Ended, Event, Logged, Phase, PhaseBegan, Ticked
+from harness.privacy import anonymous
 from harness.protocol import (
     Connection,
     Cut,
@@ -498,7 +498,8 @@ class _Run:
         self._note(total_s=self.clock.now() - self.began_s)
         self._update(
             verdict=verdict,
-            reason=reason,
+            reason=anonymous(reason),
+            log_tail=anonymous(self.record.log_tail),
             scored=verdict is Verdict.OK,
             ranked=not against,
             unranked_because=tuple(dict.fromkeys(against)),
@@ -531,7 +532,7 @@ def _limits(track: Track) -> Limits:
 
 
 def _our_fault(error: Exception) -> str:
-    """One paragraph about a fault of the harness: the error, where it was raised, and no path of the machine."""
+    """One paragraph about a fault of the harness: the error, and where it was raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    text = error.strerror if isinstance(error, OSError) else re.sub(r"(/[^\s/'\"]+){2,}", "…", str(error))
+    text = error.strerror if isinstance(error, OSError) else str(error)
     return printable(f"{type(error).__name__}: {text} ({Path(frame.filename).name}, line {frame.lineno})", 1000)

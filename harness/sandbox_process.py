@@ -118,7 +118,7 @@ class Sandbox:
         reading, writing = os.pipe()
         self._output = Output(reading, self._limits.output_bytes)
         try:
-            with theirs, open(writing, "wb"):  # our copies are closed even when it fails
+            with theirs, os.fdopen(writing, "wb"):  # our copies are closed even when it fails
                 self._launched = self._launch(theirs.fileno(), writing)
         except EOFError as error:
             self._output.finish(KILL_PATIENCE_S)

@@ -127,8 +127,7 @@ class Experts(nn.Module):
             out = out.index_add(0, token, (expert(tokens[token]) * weight[token, place, None]).type_as(out))
         # 1 when every expert is chosen equally often, more when some are favoured (Fedus et al., 2021).
         load = torch.stack([(chosen == number).float().mean() for number in range(len(self.experts))])
-        balance = len(self.experts) * (load * chance.mean(0)).sum() * self.top_k
-        return out.view_as(x), balance
+        return out.view_as(x), len(self.experts) * (load * chance.mean(0)).sum()
 
 
 class Block(nn.Module):
@@ -150,7 +149,7 @@ class Block(nn.Module):
 class Ngrams(nn.Module):
     """The last 2, 3, … tokens together, hashed into rows of a table: phrases, learnt at the cost of a look-up.
 
-    Two phrases that share a row disturb each other; the blocks above tell them apart by what else they see.
+    Two phrases that share a row disturb each other little: the blocks above see which one it must be.
     """
 
     def __init__(self, config: Config) -> None:
@@ -178,14 +177,12 @@ class GPT(nn.Module):
         self.ngrams = Ngrams(config) if config.max_ngram > 1 else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.head = matrix(config.d_model, width, zero=True)  # zero: training starts at the uniform guess, loss = ln V
-        cos, sin = rotary(config.d_model // config.n_heads, longest)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        for name, table in zip(("cos", "sin"), rotary(config.d_model // config.n_heads, longest), strict=True):
+            self.register_buffer(name, table, persistent=False)
         self.run_block: Callable[..., tuple[Tensor, Tensor]] = Block.forward  # setup may put compiled ones here
         self.run_loss: Callable[..., Tensor] = GPT.head_loss
 
     def mixed(self) -> torch.autocast:
-        """Inside, matrix products use the device's fast format."""
         return torch.autocast(self.embed.weight.device.type, self.precision, enabled=self.precision != torch.float32)
 
     def features(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -300,9 +297,9 @@ class Pace:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.end: float = run.config.budget - 0.005 - 0.2 / run.track.limit_s  # the rest is spare, for a noisy machine
+        self.end: float = run.config.budget - 0.01 - 0.2 / run.track.limit_s  # the rest is spare, for a noisy machine
         self.now = run.progress()
-        self.steps: deque[float] = deque(maxlen=20)  # what the latest steps took
+        self.steps: deque[float] = deque(maxlen=50)  # what the latest steps took
 
     def rate(self) -> float:
         """What part of the full learning rates to use now: all of them, then down to zero at the end."""
@@ -316,10 +313,8 @@ class Pace:
 
 
 def precision_for(device: str, capability: tuple[int, int] | None) -> torch.dtype:
-    """The fastest number format that the device multiplies in hardware and that still trains well.
-
-    capability: of a CUDA device; 8.0 (Ampere) brought bfloat16, 7.0 (Volta; a T4 is 7.5) float16.
-    """
+    """The fastest format that the device multiplies in hardware and that trains well: float32 on a processor, bfloat16
+    on GPUs since Ampere (capability 8.0), float16 since Volta (7.0; a T4 is 7.5)."""
     if not device.startswith("cuda") or capability is None or capability < (7, 0):
         return torch.float32
     return torch.bfloat16 if capability >= (8, 0) else torch.float16
@@ -382,8 +377,8 @@ def train(run: Run, model: GPT) -> GPT:
         scaler.update()
         if previous is not None:
             # Reading a loss waits for its step. Reading the one before keeps a GPU busy and our clock honest to a step.
-            tokens_seen = step * config.batch_size * config.context * config.accumulation
-            run.log(step=step, tokens=tokens_seen, loss=previous.item())
+            seen = step * config.batch_size * config.context * config.accumulation
+            run.log(step=step, tokens=seen, loss=previous.item())
         step, previous = step + 1, total
         if not pace.time_for_another():
             return model

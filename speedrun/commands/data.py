@@ -41,7 +41,7 @@ def verify(workspace: Workspace, dataset: str) -> DatasetReady:
 
 def import_files(workspace: Workspace, name: str, files: Sequence[Path]) -> DatasetReady:
     """Makes a data set of somebody's own text. Raises UserError for a bad name or file."""
-    return _answer("imported", importing.import_dataset(name, files, workspace.cache), workspace)
+    return _answer("imported", importing.import_dataset(name, files, workspace.cache, workspace.datasets), workspace)
 
 
 def find_dataset(workspace: Workspace, dataset: str) -> Manifest:

@@ -168,7 +168,7 @@ def session_of_its_own():
     return subprocess.run(["/bin/echo", "fine"], start_new_session=True, capture_output=True, text=True).stdout
 
 
-def train_a_little(compiled):
+def train_a_little():
     """What a submission does with torch; the loss before and after."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
@@ -181,16 +181,25 @@ def train_a_little(compiled):
     loader = DataLoader(TensorDataset(rows, rows.sum(1, keepdim=True)), batch_size=16, num_workers=2)
     model = torch.nn.Linear(16, 1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, fused=True)
-    forward = torch.compile(model) if compiled else model
     losses = []
-    for _ in range(1 if compiled else 3):
+    for _ in range(3):
         for inputs, targets in loader:
-            loss = torch.nn.functional.mse_loss(forward(inputs), targets)
+            loss = torch.nn.functional.mse_loss(model(inputs), targets)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
     return [losses[0], losses[-1]]
+
+
+def compile_and_load():
+    folder = Path(os.environ["TMPDIR"])
+    source, library = folder / "answer.cpp", folder / "answer.so"
+    source.write_text('#include <vector>\nextern "C" int answer() { return std::vector<int>{40, 2}.size() * 21; }')
+    done = subprocess.run(
+        ["g++", "-shared", "-fPIC", "-o", library, source], capture_output=True, text=True, check=False
+    )
+    return ctypes.CDLL(str(library)).answer() if done.returncode == 0 else done.stderr
 
 
 def hard_link_out(path):

@@ -33,7 +33,7 @@ def workspace(tmp_path, monkeypatch) -> Workspace:
         shutil.copytree(ROOT / folder, root / folder)
     monkeypatch.setenv("SPEEDRUN_ROOT", str(root))
     monkeypatch.setenv("SPEEDRUN_LOCKS", str(tmp_path / "locks"))
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "220")
     monkeypatch.delenv("SPEEDRUN_DEBUG", raising=False)
     monkeypatch.chdir(root)
     return Workspace(root)

@@ -1,8 +1,8 @@
 """A small modern GPT, trained against the clock.
 
-Read it from top to bottom: what the platform gives us, the model, the optimiser, the data and the clock, and at the end
-the three functions that the platform calls: setup (untimed), train (timed, hard limit), predict (scored). The numbers
-are in config.py. Shapes in comments: B rows, T tokens a row, D width of the model, H heads, V vocabulary.
+Read it from top to bottom: what the platform gives us, the model, the optimiser, the data and the clock, and the three
+functions that the platform calls: setup (untimed), train (timed, hard limit), predict (scored). The numbers are in
+config.py. Shapes in comments: B rows, T tokens a row, D width of the model, H heads, V vocabulary.
 """
 
 import os
@@ -63,11 +63,8 @@ def matrix(inputs: int, outputs: int, *, zero: bool = False) -> nn.Linear:
 
 
 def rotary(width: int, length: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, each [T, 1, width / 2], that turn queries and keys by their position (Su et al., 2021).
-
-    Only half of the channels turn; the others compare content at any distance.
-    """
-    speed = torch.zeros(width // 2)
+    """Cosines and sines, each [T, 1, width / 2], that turn queries and keys by their position (Su et al., 2021)."""
+    speed = torch.zeros(width // 2)  # only half of the channels turn; the others compare content at any distance
     speed[: width // 4] = (1 / 1024) ** torch.linspace(0, 1, width // 4)
     angle = torch.outer(torch.arange(length).float(), speed)[:, None, :]
     return angle.cos(), angle.sin()
@@ -96,8 +93,7 @@ class Attention(nn.Module):
             k, v = k.repeat_interleave(self.share, dim=2), v.repeat_interleave(self.share, dim=2)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=12 / self.width)
-        out: Tensor = self.out(y.transpose(1, 2).flatten(-2))
-        return out
+        return F.linear(y.transpose(1, 2).flatten(-2), self.out.weight)
 
 
 class FeedForward(nn.Module):
@@ -107,8 +103,8 @@ class FeedForward(nn.Module):
         self.down = matrix(config.d_ff, config.d_model, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down(F.relu(self.up(x)).square())  # ReLU²: better than GELU and cheaper (So et al., 2021)
-        return out
+        hidden = F.relu(self.up(x)).square()  # ReLU²: better than GELU and cheaper (So et al., 2021)
+        return F.linear(hidden, self.down.weight)
 
 
 class Experts(nn.Module):
@@ -131,8 +127,7 @@ class Experts(nn.Module):
             out = out.index_add(0, token, (expert(tokens[token]) * weight[token, place, None]).type_as(out))
         # 1 when every expert is chosen equally often, more when some are favoured (Fedus et al., 2021).
         load = torch.stack([(chosen == number).float().mean() for number in range(len(self.experts))])
-        balance = len(self.experts) * (load * chance.mean(0)).sum() * self.top_k
-        return out.view_as(x), balance
+        return out.view_as(x), len(self.experts) * (load * chance.mean(0)).sum()
 
 
 class Block(nn.Module):
@@ -154,7 +149,7 @@ class Block(nn.Module):
 class Ngrams(nn.Module):
     """The last 2, 3, … tokens together, hashed into rows of a table: phrases, learnt at the cost of a look-up.
 
-    Two phrases that share a row disturb each other; the blocks above tell them apart by what else they see.
+    Two phrases that share a row disturb each other little: the blocks above see which one it must be.
     """
 
     def __init__(self, config: Config) -> None:
@@ -182,14 +177,12 @@ class GPT(nn.Module):
         self.ngrams = Ngrams(config) if config.max_ngram > 1 else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.head = matrix(config.d_model, width, zero=True)  # zero: training starts at the uniform guess, loss = ln V
-        cos, sin = rotary(config.d_model // config.n_heads, longest)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        for name, table in zip(("cos", "sin"), rotary(config.d_model // config.n_heads, longest), strict=True):
+            self.register_buffer(name, table, persistent=False)
         self.run_block: Callable[..., tuple[Tensor, Tensor]] = Block.forward  # setup may put compiled ones here
         self.run_loss: Callable[..., Tensor] = GPT.head_loss
 
     def mixed(self) -> torch.autocast:
-        """Inside, matrix products use the device's fast format."""
         return torch.autocast(self.embed.weight.device.type, self.precision, enabled=self.precision != torch.float32)
 
     def features(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -228,17 +221,16 @@ class GPT(nn.Module):
 
 
 def orthogonalise(matrices: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
-    """Pushes every singular value of [count, rows, columns] to about 1 by Newton–Schulz steps (Jordan et al., 2024).
+    """Pushes the singular values of [count, rows, columns] to about 1 by Newton–Schulz steps (Jordan et al., 2024).
 
-    The polynomial is steep at 0, so that small singular values grow fast; the price is that they end anywhere between
-    0.7 and 1.2, which does not matter.
+    The polynomial is steep at 0 to raise small ones fast; that they end anywhere from 0.7 to 1.2 does not matter.
     """
     tall = matrices.size(-2) > matrices.size(-1)
-    x = matrices.mT if tall else matrices
+    x: Tensor = matrices.mT if tall else matrices
     x = (x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)).to(precision)  # singular values are now at most 1
     for _ in range(5):
         gram = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        x = 3.4445 * x + (2.0315 * gram @ gram - 4.7750 * gram) @ x
     return (x.mT if tall else x).type_as(matrices)
 
 
@@ -278,11 +270,6 @@ def make_optimizers(model: GPT) -> list[torch.optim.Optimizer]:
     return [adam, Muon(model.blocks.parameters(), config, model.precision)]
 
 
-def rate(done: float, config: Config) -> float:
-    """What part of the full learning rates to use at a share of the training time: all of them, then down to zero."""
-    return max(0.0, min(1.0, (1 - done) / config.cooldown))
-
-
 # ---------------------------------------------------------------------------------------------- the data and the clock
 
 
@@ -306,29 +293,28 @@ def batches(run: Run) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 class Pace:
-    """How far training has come, and whether there is time for another step. In shares of the limit."""
+    """How far training has come and whether there is time for another step, in shares of the limit."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.end: float = run.config.budget - 0.005 - 0.2 / run.track.limit_s  # the rest is spare, for a noisy machine
+        self.end: float = run.config.budget - 0.01 - 0.2 / run.track.limit_s  # the rest is spare, for a noisy machine
         self.now = run.progress()
-        self.steps: deque[float] = deque(maxlen=20)  # what the latest steps took
+        self.steps: deque[float] = deque(maxlen=50)  # what the latest steps took
 
-    def done(self) -> float:
-        return self.now / self.end
+    def rate(self) -> float:
+        """What part of the full learning rates to use now: all of them, then down to zero at the end."""
+        return max(0.0, min(1.0, (1 - self.now / self.end) / self.run.config.cooldown))
 
     def time_for_another(self) -> bool:
-        """Call once a step. On a GPU one step may still be running, so there must be room for two of the slowest."""
+        """Call after each step. On a GPU one may still be running, so there must be room for two of the slowest."""
         before, self.now = self.now, self.run.progress()
         self.steps.append(self.now - before)
         return self.now + 2 * max(self.steps) < self.end
 
 
 def precision_for(device: str, capability: tuple[int, int] | None) -> torch.dtype:
-    """The fastest number format that the device multiplies in hardware and that still trains well.
-
-    capability: of a CUDA device; 8.0 (Ampere) brought bfloat16, 7.0 (Volta; a T4 is 7.5) float16.
-    """
+    """The fastest format that the device multiplies in hardware and that trains well: float32 on a processor, bfloat16
+    on GPUs since Ampere (capability 8.0), float16 since Volta (7.0; a T4 is 7.5)."""
     if not device.startswith("cuda") or capability is None or capability < (7, 0):
         return torch.float32
     return torch.bfloat16 if capability >= (8, 0) else torch.float16
@@ -347,8 +333,8 @@ def setup(run: Run) -> GPT:
     precision = precision_for(run.device, capability)
     model = GPT(config, run.vocab_size, max(config.context, run.max_context), precision).to(run.device)
     if run.phase == "train" and config.compile and not config.num_experts:  # experts get other shapes at every step
-        # Compiling fuses what lies between the matrix products. One compiled block serves all layers: seconds, not a
-        # minute. Where there is no compiler, we find out here and go on without it.
+        # Compiling fuses what lies between the matrix products. One compiled block serves all layers, which takes
+        # seconds and not a minute; where there is no compiler, we find out here.
         model.run_block = torch.compile(Block.forward, dynamic=False)
         model.run_loss = torch.compile(GPT.head_loss, dynamic=False)
         try:
@@ -378,7 +364,7 @@ def train(run: Run, model: GPT) -> GPT:
     step, previous = 0, None
     while True:
         for group, full in full_rates:
-            group["lr"] = full * rate(pace.done(), config)
+            group["lr"] = full * pace.rate()
         total = torch.zeros((), device=run.device)
         for _ in range(config.accumulation):
             tokens, targets = next(data)
@@ -391,8 +377,8 @@ def train(run: Run, model: GPT) -> GPT:
         scaler.update()
         if previous is not None:
             # Reading a loss waits for its step. Reading the one before keeps a GPU busy and our clock honest to a step.
-            tokens_seen = step * config.batch_size * config.context * config.accumulation
-            run.log(step=step, tokens=tokens_seen, loss=previous.item())
+            seen = step * config.batch_size * config.context * config.accumulation
+            run.log(step=step, tokens=seen, loss=previous.item())
         step, previous = step + 1, total
         if not pace.time_for_another():
             return model
@@ -401,8 +387,7 @@ def train(run: Run, model: GPT) -> GPT:
 def predict(model: GPT, tokens: Tensor) -> Tensor:
     """tokens int64 [B, T] → logits [B, T, V]; those at t come from tokens up to t alone."""
     with torch.compiler.set_stance("force_eager"):  # what was compiled is for the training shape
-        logits: Tensor = model(tokens)
-        return logits
+        return model.forward(tokens)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+"""The commands about this machine: data, doctor."""
+
+import json
+import pydoc_data.topics
+
+import msgspec
+import pytest
+
+from harness.result import Level
+from speedrun import answers
+
+
+def test_data_sets_from_import_to_verification(workspace, speedrun, blink):
+    prose = workspace.root / "topics.jsonl"
+    prose.write_text("".join(json.dumps({"text": text}) + "\n" for text in pydoc_data.topics.topics.values()))
+    said = speedrun("data", "import", "topics", prose)
+    assert (said.code, said.err) == (0, "")
+    assert "topics is imported" in said.out
+
+    listed = msgspec.json.decode(speedrun("data", "list", "--json").out, type=answers.Datasets)
+    states = {one.id: one for one in listed.datasets}
+    assert states["topics"].imported
+    assert states["topics"].prepared
+    assert states["letters"].floor_nats == pytest.approx(1.6094, abs=1e-4)
+    assert not states["letters"].imported
+    assert not states["tales"].prepared
+    text = speedrun("data", "list").out
+    assert "topics: " in text
+    assert "speedrun data prepare tales" in text
+
+    assert "topics is verified" in speedrun("data", "verify", "topics").out
+    assert "letters is prepared" in speedrun("data", "prepare", "letters").out
+    one_line = speedrun("data", "verify", "tales")
+    assert (one_line.code, one_line.err.count("\n")) == (2, 1)
+    assert "data prepare tales" in one_line.err
+
+
+@pytest.mark.sandbox
+def test_doctor_tries_every_level(speedrun, blink):
+    found = msgspec.json.decode(speedrun("doctor", "--json").out, type=answers.Diagnosis)
+    assert [trial.level for trial in found.levels] == list(Level)
+    assert all(trial.why for trial in found.levels)
+    working = [trial.level for trial in found.levels if trial.works and trial.level is not Level.NONE]
+    assert found.chosen == (working[0] if working else None)
+    fits = {fit.track: fit for fit in found.tracks}
+    assert fits["cpu-blink"].prepared
+    assert not fits["cpu-1min"].prepared
+
+    said = speedrun("doctor")
+    assert (said.code, said.err) == (0, "")
+    assert "cpu-blink" in said.out
+    assert f"{found.cores} cores" in said.out
+
+
+@pytest.mark.sandbox
+def test_without_bubblewrap_doctor_says_what_to_install(speedrun, monkeypatch, tmp_path):
+    from harness import sandbox_levels
+
+    sandbox_levels._try_here.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = speedrun("doctor")
+    sandbox_levels._try_here.cache_clear()
+    assert said.code == 0
+    assert "✗ namespaces" in said.out
+    assert "install bubblewrap" in said.out
