@@ -239,11 +239,11 @@ def parts(run: Watched) -> dict[str, float]:
         "before the first sandbox answers": began_s["setup"] - began_s["start"],
         "set-up and start-line check": began_s["train"] - began_s["setup"],
         "save": times.save_s,
-        "to the scorer's sandbox": began_s["score"] - began_s["save"] - times.save_s,
-        "scorer: start": began_s["twin"] - began_s["score"] - times.score_s,
+        "scorer: a fresh sandbox, load": began_s["score"] - began_s["save"] - times.save_s,
         "scorer: rows": times.score_s,
-        "twin: start, comparison, end": run.ended_s - began_s["twin"] - times.twin_s,
+        "twin: a fresh sandbox, load": began_s["twin"] - began_s["score"] - times.score_s,
         "twin: rows": times.twin_s,
+        "comparison, record": run.ended_s - began_s["twin"] - times.twin_s,
     }
 
 

@@ -45,7 +45,7 @@ class Prepared:
                 break
             parts.append(open_shard(path)[:left])
             left -= parts[-1].size
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint16), *parts])
 
 
 def is_prepared(manifest: Manifest, cache: Path) -> bool:

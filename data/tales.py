@@ -80,6 +80,7 @@ def prices(seed: int, numbers: range) -> "npt.NDArray[np.float64]":
 
 
 def _told(seed: int, number: int) -> Tale:
+    # Python seeds from the 32-bit words (number, seed); with seed 0 there is one word, which another pair can equal.
     tale = Tale(random.Random((seed << 32) + number).random)
     tell(tale)
     return tale

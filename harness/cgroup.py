@@ -22,7 +22,7 @@ from typing import NamedTuple
 _counter = itertools.count()
 
 
-class _Hierarchy(NamedTuple):
+class Hierarchy(NamedTuple):
     """One mounted tree of groups, and where this process is in it."""
 
     version: int
@@ -47,7 +47,7 @@ class Cgroup:
         name = f"speedrun-{os.getpid()}-{next(_counter)}"
         with contextlib.suppress(OSError, ValueError):
             hierarchies = list(_hierarchies())
-            for make in (_make_v2, _make_v1):
+            for make in (make_v2, make_v1):
                 group = make(hierarchies, name, memory_bytes, processes)
                 if group is not None:
                     return group
@@ -122,7 +122,7 @@ def _pairs(path: Path) -> dict[str, int]:
     return {key: int(value) for key, _, value in (line.partition(" ") for line in lines) if value.isdecimal()}
 
 
-def _hierarchies() -> Iterator[_Hierarchy]:
+def _hierarchies() -> Iterator[Hierarchy]:
     """Source: proc_pid_mountinfo(5), cgroups(7)."""
     mounted = list(_mounted())
     for line in Path("/proc/self/cgroup").read_text().splitlines():
@@ -132,7 +132,7 @@ def _hierarchies() -> Iterator[_Hierarchy]:
         for mount in mounted:
             below = os.path.relpath(path, mount.root)
             if mount.version == version and controllers <= mount.options and not below.startswith(".."):
-                yield _Hierarchy(version, controllers, mount.point, mount.point / below)
+                yield Hierarchy(version, controllers, mount.point, mount.point / below)
                 break
 
 
@@ -152,7 +152,7 @@ def _mounted() -> Iterator[_Mounted]:
             yield _Mounted(2 if kind == "cgroup2" else 1, frozenset(options.split(",")), root, Path(point))
 
 
-def _make_v2(hierarchies: list[_Hierarchy], name: str, memory_bytes: int, processes: int) -> Cgroup | None:
+def make_v2(hierarchies: list[Hierarchy], name: str, memory_bytes: int, processes: int) -> Cgroup | None:
     for hierarchy in hierarchies:
         if hierarchy.version != 2:
             continue
@@ -178,7 +178,7 @@ def _make_v2(hierarchies: list[_Hierarchy], name: str, memory_bytes: int, proces
     return None
 
 
-def _make_v1(hierarchies: list[_Hierarchy], name: str, memory_bytes: int, processes: int) -> Cgroup | None:
+def make_v1(hierarchies: list[Hierarchy], name: str, memory_bytes: int, processes: int) -> Cgroup | None:
     made: dict[str, Path] = {}
     try:
         for controller in ("memory", "pids", "cpuacct"):

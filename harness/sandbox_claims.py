@@ -51,7 +51,7 @@ _LEVELS = {
             "the entry runs as the same user as the harness",
             "the list of processes and the host's name can be seen",
             "pathname unix sockets can be connected to",
-            "the host's /dev/shm can be written",
+            "the host's /dev/shm can be written, and what is left there stays",
             "names and sizes of files can be probed",
             "if the harness itself is killed by force, children of the entry may live on",
             "faults of the kernel itself, which is shared with the host",

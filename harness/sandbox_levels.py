@@ -51,7 +51,7 @@ def stage(boot: Path, names: tuple[str, ...] = WORKER_FILES) -> None:
 
 def try_levels() -> tuple[Trial, ...]:
     """Every level, strongest first; each is tried once in the life of this process."""
-    return tuple(_try_here(level) for level in Level)
+    return tuple(trial_here(level) for level in Level)
 
 
 def choose(wanted: Level | None) -> Level:
@@ -61,13 +61,13 @@ def choose(wanted: Level | None) -> Level:
         UserError: it does not work here, with the reason.
     """
     if wanted is not None:
-        trial = _try_here(wanted)
+        trial = trial_here(wanted)
         if not trial.works:
             raise UserError(f"sandbox level {wanted} does not work here: {trial.why}")
         return wanted
     reasons = []
     for level in (Level.NAMESPACES, Level.UID, Level.LANDLOCK):
-        trial = _try_here(level)
+        trial = trial_here(level)
         if trial.works:
             return level
         reasons.append(f"{level}: {trial.why}")
@@ -78,7 +78,7 @@ def choose(wanted: Level | None) -> Level:
 
 
 @functools.cache
-def _try_here(level: Level) -> Trial:
+def trial_here(level: Level) -> Trial:
     return try_level(level, Interpreter.current())
 
 

@@ -101,7 +101,7 @@ def under(path: str, trees: tuple[str, ...]) -> bool:
 def outermost(paths: list[str]) -> tuple[str, ...]:
     """The paths without those that lie in another one, or among the system's own trees."""
     kept: list[str] = []
-    for path in sorted(set(paths), key=lambda each: len(Path(each).parts)):
+    for path in sorted(set(paths), key=lambda each: (len(Path(each).parts), each)):
         if not under(path, (*kept, *SYSTEM_TREES)):
             kept.append(path)
     return tuple(kept)
@@ -159,12 +159,12 @@ def policy_for(
         "CORE": 0,
         "MSGQUEUE": 0,
     }
-    if memory_bound == "polled" and not devices:  # CUDA reserves far more than it uses
+    nodes = device_nodes(devices)
+    if memory_bound == "polled" and not nodes:  # CUDA reserves far more than it uses
         rlimits["DATA"] = limits.memory_bytes
     if level is Level.NONE:
         return Policy(seccomp=seccomp, rlimits=rlimits, parent_pid=parent_pid, die_with_parent=True)
     namespaces = level is Level.NAMESPACES
-    nodes = device_nodes(devices)
     return Policy(
         landlock=True,
         read=(
@@ -198,7 +198,7 @@ def environment_for(limits: Limits, inside: Inside, devices: tuple[str, ...] = (
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": str(limits.threads),
     }
-    if devices:
+    if device_nodes(devices):
         environment["CUDA_CACHE_PATH"] = f"{inside.scratch}/.cuda"
         environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     return environment

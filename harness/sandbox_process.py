@@ -2,12 +2,9 @@
 
 import contextlib
 import os
-import pwd
-import secrets
 import select
 import signal
 import socket
-import stat
 import subprocess
 import time
 from dataclasses import dataclass
@@ -15,9 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
-from harness import landlock, sandbox_claims, sandbox_launch, seccomp
+from harness import landlock, sandbox_claims, sandbox_launch, sandbox_user, seccomp
 from harness.cgroup import Cgroup
-from harness.errors import UserError
 from harness.process_tree import ProcessTree, threads_of
 from harness.protocol import Policy
 from harness.result import Level, SandboxReport
@@ -29,7 +25,6 @@ from harness.syscalls import PR_SET_DUMPABLE, prctl
 
 KILL_PATIENCE_S = 10.0
 FAREWELL_PATIENCE_S = 0.5
-_USER_IDS = range(61_184, 65_520)  # what systemd keeps for users of the moment: nobody's files belong to them
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ class Sandbox:
         self._program = program
         self._interpreter = interpreter or Interpreter.current()
         self._as_root = os.geteuid() == 0
-        self._user = _unused_user() if self._as_root and level in (Level.NAMESPACES, Level.UID) else None
+        self._user = sandbox_user.unused() if self._as_root and level in (Level.NAMESPACES, Level.UID) else None
         self._cgroup: Cgroup | None = None
         self._output: Output | None = None
         self._launched: Launched | None = None
@@ -86,6 +81,7 @@ class Sandbox:
         self._socket: socket.socket | None = None
         self._policy: Policy | None = None
         self._exit: Exit | None = None
+        self._breach: Breach | None = None
         self._ended: Killed | None = None
 
     def __enter__(self) -> Self:
@@ -100,6 +96,8 @@ class Sandbox:
         if self._scratch_on_disk is not None:
             # rm walks folders that are nested deeper than a path or Python's stack can be.
             subprocess.run(["rm", "-rf", "--", str(self._scratch_on_disk)], check=False, stderr=subprocess.DEVNULL)
+            if self._user is not None:
+                sandbox_user.remove_shared_memory_of(self._user)
 
     # -------------------------------------------------------------------------------------------------- start
 
@@ -197,27 +195,22 @@ class Sandbox:
         assert self._output is not None, "start() comes first"
         return self._output
 
-    @property
-    def watch(self) -> Watch:
-        assert self._watch is not None, "start() comes first"
-        return self._watch
-
     def memory_bytes(self) -> int:
-        """What the whole tree holds now: anonymous and shared memory."""
-        return self.watch.peak_memory_bytes if self._ended is not None else self.watch.memory_bytes()
+        """What the whole tree holds now, anonymous and shared memory; 0 once it is dead."""
+        return self._watching.memory_bytes() if self._ended is None else 0
 
     @property
     def peak_memory_bytes(self) -> int:
         """The most that a look has seen."""
-        return self.watch.peak_memory_bytes
+        return self._watching.peak_memory_bytes
 
     def processor_s(self) -> float:
         """Processor seconds of the whole tree so far."""
-        return self.watch.processor_s()
+        return self._watching.processor_s() if self._ended is None else self._watching.last_processor_s
 
     def breach(self) -> Breach | None:
-        """A limit that is passed; the runner asks a few times a second."""
-        return self.watch.breach()
+        """A limit that is passed, the last one seen once the tree is dead; the runner asks a few times a second."""
+        return self._watching.breach() if self._ended is None else self._breach
 
     # -------------------------------------------------------------------------------------------------- end
 
@@ -236,12 +229,14 @@ class Sandbox:
         if self._ended is None:
             gone = True
             if self._launched is not None:
-                if self._watch is not None:
-                    self._watch.memory_bytes()  # the last figures that can be had
+                if self._watch is not None:  # the last figures that can be had
+                    self._breach = self._watch.breach()
                     self._watch.processor_s()
                 self._await_farewell()
                 gone = self._kill_tree(self._launched)
                 self._bury(self._launched.process)
+                if self._launched.first is not None:
+                    os.close(self._launched.first)
             if self._output is not None:
                 self._output.finish(KILL_PATIENCE_S)
             if self._cgroup is not None:
@@ -266,13 +261,12 @@ class Sandbox:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(launched.first, signal.SIGKILL)
             ready, _, _ = select.select([launched.first], [], [], KILL_PATIENCE_S)
-            os.close(launched.first)
             return bool(ready)
         # seccomp keeps everybody in the group, and a signal to a group misses no fork.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(launched.root, signal.SIGKILL)
         if self._user is not None:
-            _kill_everything_of(self._user)
+            sandbox_user.kill_everything_of(self._user, KILL_PATIENCE_S)
         gone = self._cgroup.kill(KILL_PATIENCE_S) if self._cgroup is not None else True
         tree = self._tree or ProcessTree(launched.root, self._user)
         return tree.kill(KILL_PATIENCE_S) and gone
@@ -295,6 +289,11 @@ class Sandbox:
         return Exit(status, None, oom_killed)
 
     # ------------------------------------------------------------------------------------------------ inside
+
+    @property
+    def _watching(self) -> Watch:
+        assert self._watch is not None, "start() comes first"
+        return self._watch
 
     @property
     def _memory_bound(self) -> Literal["cgroup", "polled"]:
@@ -330,14 +329,14 @@ class Sandbox:
             return
         for staged in (self._mounts.boot, self._mounts.submission, self._mounts.artifact):
             if staged is not None:
-                _open_for_reading(staged)
+                sandbox_user.open_for_reading(staged)
         if self._mounts.data is not None:
             self._mounts.data.chmod(0o755)
         if scratch is not None:
             os.chown(scratch, self._user, self._user)
             self._mounts.run_folder.chmod(0o711)
             for path in (self._interpreter.executable, *self._interpreter.trees, *self.inside.readable, str(scratch)):
-                _demand_reachable(path)
+                sandbox_user.demand_reachable(path)
 
 
 def protect_parent() -> None:
@@ -346,50 +345,3 @@ def protect_parent() -> None:
     While it holds validation tokens. Not covered: root, and whoever may trace any process.
     """
     prctl(PR_SET_DUMPABLE, 0)
-
-
-def _unused_user() -> int:
-    """A user id that has no name and no process."""
-    while True:
-        user = secrets.choice(_USER_IDS)
-        try:
-            pwd.getpwuid(user)
-        except KeyError:
-            if threads_of(user) == 0:
-                return user
-
-
-def _kill_everything_of(user: int) -> None:
-    """kill(-1) by a process that took the user's id: reaches all of its processes at once, and no other's."""
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(
-            ["/bin/sh", "-c", "kill -s KILL -- -1"],
-            env={},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            user=user,
-            group=user,
-            extra_groups=[],
-            timeout=KILL_PATIENCE_S,
-            check=False,
-        )
-
-
-def _open_for_reading(top: Path) -> None:
-    """Let everybody read what the parent staged."""
-    for path in (top, *top.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(stat.S_IMODE(path.stat().st_mode) | (0o555 if path.is_dir() else 0o444))
-
-
-def _demand_reachable(path: str) -> None:
-    """Raises UserError when a folder above `path` is closed to other users."""
-    real = Path(path).resolve()
-    for folder in {*real.parents, *Path(path).parents}:
-        if not folder.stat().st_mode & stat.S_IXOTH:
-            raise UserError(
-                f"the worker's own user can't reach {path}: {folder} is closed to others; put it where everybody can"
-                " read, or install bubblewrap"
-            )

@@ -43,7 +43,7 @@ class Watch:
         self._next_by_hand_s = 0.0
         self._memory_bytes = 0
         self._peak_memory_bytes = 0
-        self._processor_s = 0.0
+        self.last_processor_s = 0.0  # what the last look at the processor time found
         self._on_disk: Breach | None = None
 
     @property
@@ -61,8 +61,8 @@ class Watch:
         counted = self._cgroup.processor_s() if self._cgroup is not None else None
         if counted is None:
             counted = processor_s(self._tree.processes())
-        self._processor_s = max(self._processor_s, counted)
-        return self._processor_s
+        self.last_processor_s = max(self.last_processor_s, counted)
+        return self.last_processor_s
 
     def breach(self) -> Breach | None:
         """The first limit that is passed at this moment."""

@@ -252,7 +252,8 @@ def _failure(record: Record, console: Console, most: int | None) -> None:
 def _print(lines: Iterator[tuple[str, str]] | Sequence[tuple[str, str]], console: Console) -> None:
     """Labels on the left, words on the right, wrapped under themselves on a narrow terminal."""
     for label, words in lines:
-        body = Text(words).wrap(console, max(20, console.width - LABEL - 2))
+        # A path is one word, to be copied in one piece.
+        body = Text(words).wrap(console, max(20, console.width - LABEL - 2)) if " " in words else [Text(words)]
         for number, part in enumerate(body):
             line = Text("  ")
             line.append(f"{label if number == 0 else '':<{LABEL}}", style="cyan")

@@ -35,10 +35,14 @@ class Interrupts:
             signal.signal(number, before)
 
     def hold(self) -> None:
+        """From here on, a signal is only noted."""
         self._held = True
 
     def release(self) -> None:
+        """From here on, a signal interrupts again; one that was noted does so now."""
         self._held = False
+        if self.came:
+            raise KeyboardInterrupt
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         already, self.came = self.came, True

@@ -28,6 +28,7 @@ TINY = {
     "eval_context": 32,
     "eval_stride": 16,
     "batch_size": 8,
+    "accumulation": 1,
     "compile": False,
 }
 GROUPED_EXPERTS = {"n_kv_heads": 2, "num_experts": 4, "top_k": 2}

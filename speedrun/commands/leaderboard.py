@@ -7,7 +7,7 @@ from leaderboard import atomic
 from leaderboard.ranking import Board, TrackRules, rank, top
 from leaderboard.store import Store
 from speedrun.answers import BrokenRecord, Shown
-from speedrun.commands.recovery import recover
+from speedrun.recovery import recover
 from speedrun.workspace import Workspace
 
 ROWS_SHOWN = 25  # of each section on a terminal, unless asked otherwise

@@ -15,9 +15,9 @@ from leaderboard.store import Store
 from speedrun import console, device_lock, live
 from speedrun.answers import Ran
 from speedrun.commands.data import find_dataset, prepared
-from speedrun.commands.recovery import recover
 from speedrun.extra_options import as_pairs
 from speedrun.fitness import missing_devices, obstacles
+from speedrun.recovery import recover
 from speedrun.signals import Interrupts
 from speedrun.workspace import Workspace
 
@@ -83,6 +83,7 @@ def _runs(workspace: Workspace, request: RunRequest, wish: Wish, interrupts: Int
     files: list[str] = []
     for number in range(1, wish.runs + 1):
         try:
+            interrupts.release()
             record = _watched(request, _title(request, wish, number), quiet=wish.quiet)
         except KeyboardInterrupt:
             # It came where the runner could not answer for it: what it had written down until then is the record.
@@ -101,7 +102,6 @@ def _runs(workspace: Workspace, request: RunRequest, wish: Wish, interrupts: Int
             console.note(f"run {number} of {wish.runs}: {record.verdict}{loss}")
         if interrupts.came or record.verdict is Verdict.INTERRUPTED:
             break
-        interrupts.release()
     return Ran(
         records=tuple(records),
         files=tuple(files),

@@ -5,7 +5,7 @@ from harness.result import Record
 from leaderboard.store import Store
 from leaderboard.text import plain
 from speedrun.answers import ShownRun, ShownSource
-from speedrun.commands.recovery import recover
+from speedrun.recovery import recover
 from speedrun.workspace import Workspace
 
 LAST = "last"

@@ -35,7 +35,6 @@ def test_every_kind_of_slot(grammar):
 def test_a_remembered_phrase_comes_back_as_it_was_said(grammar):
     grammar.phrases("LIST", "{one=TWO}, {TWO-one}")
     for seed in range(10):
-        first, again = "".join(told(grammar, "{list=LIST}", "{list}", seed=seed).pieces).split(" ", 2)[0::2], None
         text = "".join(told(grammar, "<{list=LIST}>", "<{list}>", seed=seed).pieces)
         first, again = text[1:-1].split("> <")
         assert first == again in {"salt, rope", "rope, salt"}
@@ -80,12 +79,11 @@ def test_leaving_out_renormalises():
 def test_choices_are_charged_where_they_begin(grammar):
     tale = told(grammar, "The {TWO} and {TWO}.")
     starts = [sum(map(len, tale.pieces[:piece])) for piece, _ in tale.charges]
-    assert starts == [0, 4, 13]  # the sentence itself, then its two words
-    assert [nats for _, nats in tale.charges] == pytest.approx([0.0, *(-math.log(tale_share(tale, at)) for at in (1, 3))])
-
-
-def tale_share(tale: Tale, piece: int) -> float:
-    return {"salt": 2 / 3, "rope": 1 / 3}[tale.pieces[piece]]
+    assert starts == [0, 4, 13]  # the sentence itself, then its two words of four letters
+    share = {"salt": 2 / 3, "rope": 1 / 3}
+    assert [nats for _, nats in tale.charges] == pytest.approx(
+        [0.0, -math.log(share[tale.pieces[1]]), -math.log(share[tale.pieces[3]])]
+    )
 
 
 def test_uniform_is_uniform():

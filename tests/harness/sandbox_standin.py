@@ -288,6 +288,13 @@ def fill():
     return total
 
 
+def fill_file(path, size_bytes):
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(0, size_bytes, MIB):
+            if file.write(bytes(MIB)) < MIB:
+                file.write(bytes(MIB))
+
+
 def fill_unlinked():
     """The same with files that have no name any more, and stay open."""
     global _held

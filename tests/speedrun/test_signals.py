@@ -19,9 +19,12 @@ def test_the_first_signal_interrupts_and_the_second_does_nothing(number):
 
 def test_what_is_being_written_is_not_interrupted():
     with Interrupts() as interrupts:
+        interrupts.release()
         interrupts.hold()
         os.kill(os.getpid(), signal.SIGINT)
         assert interrupts.came
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.release()
 
 
 def test_afterwards_everything_is_as_before():

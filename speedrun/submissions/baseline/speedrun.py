@@ -147,7 +147,7 @@ class Block(nn.Module):
 
 
 class Ngrams(nn.Module):
-    """The last 2, 3, … tokens together, hashed into rows of a table: phrases, learnt at the cost of a look-up.
+    """The last 2, 3, … tokens together, hashed into rows of tables: phrases, learnt at the cost of a look-up.
 
     Two phrases that share a row disturb each other little: the blocks above see which one it must be.
     """
@@ -155,16 +155,16 @@ class Ngrams(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.rows = config.ngram_rows
-        self.longest = config.max_ngram
-        self.table = nn.Parameter(torch.zeros((self.longest - 1) * self.rows, config.d_model))
+        self.tables = nn.ParameterList(torch.zeros(self.rows, config.d_model) for _ in range(config.max_ngram - 1))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        key, places = tokens, []
-        for n in range(1, self.longest):
+    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """Adds to x [B, T, D]."""
+        key = tokens
+        for n, table in enumerate(self.tables, start=1):
             earlier = F.pad(tokens, (n, 0))[:, : tokens.size(1)]  # the token n places back, 0 before the row's first
             key = (key * 1_000_003 + earlier + 1) & 0x7FFF_FFFF
-            places.append((key ^ key >> 15) % self.rows + (n - 1) * self.rows)
-        return F.embedding(torch.stack(places, -1), self.table).sum(-2)
+            x = x + F.embedding((key ^ key >> 15) % self.rows, table)
+        return x
 
 
 class GPT(nn.Module):
@@ -174,7 +174,7 @@ class GPT(nn.Module):
         self.precision = precision  # of the matrix products; weights and their sums stay in float32
         width = -(-vocab_size // 64) * 64  # GPUs like whole tiles; what is too many is never a target and soon unlikely
         self.embed = nn.Embedding(width, config.d_model)
-        self.ngrams = Ngrams(config) if config.max_ngram > 1 else None
+        self.ngrams = Ngrams(config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.head = matrix(config.d_model, width, zero=True)  # zero: training starts at the uniform guess, loss = ln V
         for name, table in zip(("cos", "sin"), rotary(config.d_model // config.n_heads, longest), strict=True):
@@ -188,10 +188,8 @@ class GPT(nn.Module):
     def features(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """tokens [B, T] → the last block's output [B, T, D], and the experts' unevenness."""
         cos, sin = self.get_buffer("cos")[: tokens.size(1)], self.get_buffer("sin")[: tokens.size(1)]
-        x = self.embed(tokens)
-        if self.ngrams is not None:
-            x = x + self.ngrams(tokens)
-        x, uneven = norm(x), x.new_zeros(())
+        x = norm(self.ngrams(self.embed(tokens), tokens))
+        uneven = x.new_zeros(())
         for block in self.blocks:
             x, balance = self.run_block(block, x, cos, sin)
             uneven = uneven + balance
@@ -264,7 +262,7 @@ class Muon(torch.optim.Optimizer):
 def make_optimizers(model: GPT) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks; AdamW for the embeddings and the head, whose rows learn one by one."""
     config = model.config
-    tables = [model.embed.weight] + ([model.ngrams.table] if model.ngrams is not None else [])
+    tables = [model.embed.weight, *model.ngrams.parameters()]
     groups = [{"params": tables, "lr": config.embed_lr}, {"params": [model.head.weight], "lr": config.head_lr}]
     adam = torch.optim.AdamW(groups, betas=(0.8, 0.95), eps=1e-10, weight_decay=0.0, fused=True)
     return [adam, Muon(model.blocks.parameters(), config, model.precision)]

@@ -1,18 +1,25 @@
-"""An independent account of the grammar: −ln p(text), summed over every sequence of choices that tells the text."""
+"""What the tests of the data package share: an independent account of the grammar, and the tales as prepared."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from data import tales
 from data.grammar import Table, Tale
+from data.manifest import load_manifest
+from data.prepare import Prepared, prepare
+
+DATASETS = Path(tales.__file__).parent / "datasets"
 
 
-class _OtherText(Exception):  # noqa: N818 - an ending, not an error
+class _OtherText(Exception):
     """What is told is no longer the text."""
 
 
-class _Crossroads(Exception):  # noqa: N818 - an ending, not an error
+class _Crossroads(Exception):
     """The script is at its end, and there is a choice to make."""
 
     def __init__(self, options: list[Any]) -> None:
@@ -57,7 +64,19 @@ class _Scripted(Tale):
         return options
 
 
-def derivations(text: str) -> list[float]:
+@pytest.fixture(scope="session")
+def derivations() -> Callable[[str], list[float]]:
+    """−ln p of a text, for every sequence of choices that tells it: found by trying them all."""
+    return _derivations
+
+
+@pytest.fixture(scope="session")
+def prepared_tales(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """The pinned set, made from nothing."""
+    return prepare(load_manifest(DATASETS / "tales.toml"), tmp_path_factory.mktemp("cache"))
+
+
+def _derivations(text: str) -> list[float]:
     """The cost in nats of every sequence of choices that tells exactly `text`."""
     costs: list[float] = []
     scripts: list[tuple[Any, ...]] = [()]
