@@ -15,6 +15,7 @@ from typing import NamedTuple
 from harness import environment
 
 CONFIDENCE = 0.95
+BUSY = 0.2  # load a core, from which on times are not worth much
 
 
 class Estimate(NamedTuple):
@@ -83,11 +84,13 @@ def heading(title: str, *facts: str) -> None:
     print(f"  {environment.system()}, Python {platform.python_version()}, {versions}")
     for fact in facts:
         print(f"  {fact}")
+    if load is not None and load > BUSY * (os.cpu_count() or 1):
+        print("  the machine is busy: threads that wait for each other make times jump, and the intervals are wide")
     print(flush=True)
 
 
 def table(rows: Sequence[Row]) -> None:
-    """The figures, aligned; a goal that an estimate does not keep is called missed."""
+    """The figures, aligned, each against its goal."""
     cells = [[row.figure, _number(row.estimate.value, row.unit), _interval(row), *_against_goal(row)] for row in rows]
     lines = [["figure", "value", "95 % interval", "goal", ""], *cells]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -98,9 +101,17 @@ def table(rows: Sequence[Row]) -> None:
 
 
 def _against_goal(row: Row) -> tuple[str, str]:
+    """A goal is reached when the whole interval keeps it, missed when all of it lies beyond."""
     if row.goal is None:
         return "", ""
-    return f"≤ {_number(row.goal, row.unit)}", "reached" if row.estimate.value <= row.goal else "missed"
+    value, low, high = row.estimate
+    if (value if math.isnan(high) else high) <= row.goal:
+        verdict = "reached"
+    elif (value if math.isnan(low) else low) > row.goal:
+        verdict = "missed"
+    else:
+        verdict = "not resolved"
+    return f"≤ {_number(row.goal, row.unit)}", verdict
 
 
 def _interval(row: Row) -> str:

@@ -153,6 +153,12 @@ class Dialogue:
         self._raise_breach()
         self._tick()
 
+    def idle(self) -> None:
+        """While nothing arrives: look, and notice a worker that is gone while its children hold its socket open."""
+        self.look()
+        if self._sandbox.exit is not None:
+            self._farewell()
+
     def _raise_breach(self) -> None:
         breach = self._sandbox.breach()
         if breach is not None:

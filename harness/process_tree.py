@@ -28,6 +28,7 @@ class _Process(NamedTuple):
     parent: int
     group: int
     processor_s: float  # its own, and that of the children it has waited for
+    folder: str  # where /proc shows its memory and files
 
 
 class Usage(NamedTuple):
@@ -52,9 +53,10 @@ class ProcessTree:
             for entry in entries:
                 if entry.name.isdecimal() and (process := _read(entry.name)) is not None:
                     everybody[process.pid] = process
-                    with contextlib.suppress(OSError):
-                        if self.user is not None and entry.stat().st_uid == self.user:
-                            owned.add(process.pid)
+                    if self.user is not None:
+                        with contextlib.suppress(OSError):
+                            if entry.stat().st_uid == self.user:
+                                owned.add(process.pid)
         members = owned | {each.pid for each in everybody.values() if self.root in (each.pid, each.group)}
         grown = True
         while grown:
@@ -91,17 +93,17 @@ def usage(processes: Iterable[_Process], disk: int | None = None) -> Usage:
     Args:
         disk: device number of the scratch folder's file system.
     """
-    pids = [process.pid for process in processes]
-    resident = {pid: _kib(f"/proc/{pid}/status", _STATUS) for pid in pids}
-    large = [pid for pid, (anonymous, shared) in resident.items() if anonymous + shared > _LARGE_BYTES]
+    folders = [process.folder for process in processes]
+    resident = {folder: _kib(f"{folder}/status", _STATUS) for folder in folders}
+    large = [folder for folder, (anonymous, shared) in resident.items() if anonymous + shared > _LARGE_BYTES]
     if len(large) > 1:
-        for pid in large:
-            share = _kib(f"/proc/{pid}/smaps_rollup", _ROLLUP)
+        for folder in large:
+            share = _kib(f"{folder}/smaps_rollup", _ROLLUP)
             if sum(share) > 0:
-                resident[pid] = share  # else it stays with the larger number
+                resident[folder] = share  # else it stays with the larger number
     anonymous = sum(each for each, _ in resident.values())
     mapped = sum(each for _, each in resident.values())
-    in_memory, on_disk = _unlinked(pids, disk)
+    in_memory, on_disk = _unlinked(folders, disk)
     return Usage(memory_bytes=anonymous + max(mapped, in_memory), unlinked_bytes=on_disk)
 
 
@@ -118,15 +120,34 @@ def threads_of(user: int) -> int:
 
 def _read(pid: str) -> _Process | None:
     """None for one that is gone or a zombie. The name may hold blanks and brackets: fields count from the last ')'."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
+    try:  # a hot path: every process of the machine, several times a second
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+        try:
+            text = os.read(fd, 4096)
+        finally:
+            os.close(fd)
     except OSError:
         return None
-    fields = text[text.rindex(b")") + 2 :].split()
-    if fields[0] in (b"Z", b"X"):
+    fields = text[text.rfind(b")") + 2 :].split(None, 18)
+    if len(fields) < 19:
         return None
-    ticks = sum(int(each) for each in fields[11:15])
-    return _Process(int(pid), parent=int(fields[1]), group=int(fields[2]), processor_s=ticks * _TICK_S)
+    folder: str | None = f"/proc/{pid}"
+    if fields[0] in (b"Z", b"X"):
+        # Its first thread has ended. While others live on, memory and files are found with them alone.
+        folder = _living_thread(pid) if int(fields[17]) > 1 else None
+    if folder is None:
+        return None
+    ticks = int(fields[11]) + int(fields[12]) + int(fields[13]) + int(fields[14])
+    return _Process(int(pid), int(fields[1]), int(fields[2]), ticks * _TICK_S, folder)
+
+
+def _living_thread(pid: str) -> str | None:
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                if b"\nVmRSS:" in (thread / "status").read_bytes():
+                    return str(thread)
+    return None
 
 
 def _kib(path: str, pattern: re.Pattern[bytes]) -> tuple[int, int]:
@@ -138,15 +159,14 @@ def _kib(path: str, pattern: re.Pattern[bytes]) -> tuple[int, int]:
     return int(found.get(b"Anon", 0)) * 1024, int(found.get(b"Shmem", 0)) * 1024
 
 
-def _unlinked(pids: Iterable[int], disk: int | None) -> tuple[int, int]:
+def _unlinked(folders: Iterable[str], disk: int | None) -> tuple[int, int]:
     """Bytes of open files without a name, each once: (in memory, on the file system `disk`)."""
     seen: dict[tuple[int, int], int] = {}
-    for pid in pids:
-        folder = f"/proc/{pid}/fd"
+    for folder in folders:
         with contextlib.suppress(OSError):
-            for name in os.listdir(folder):  # noqa: PTH208 - a hot path
+            for name in os.listdir(f"{folder}/fd"):  # noqa: PTH208
                 with contextlib.suppress(OSError):
-                    status = os.stat(f"{folder}/{name}")  # noqa: PTH116
+                    status = os.stat(f"{folder}/fd/{name}")  # noqa: PTH116 - a hot path
                     if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
                         seen[status.st_dev, status.st_ino] = status.st_blocks * 512
     on_disk = sum(size for (device, _), size in seen.items() if device == disk)

@@ -52,7 +52,7 @@ from harness.result import (
     TwinReport,
     Verdict,
 )
-from harness.sandbox import Limits, Mounts, Sandbox, protect_parent, stage
+from harness.sandbox import Limits, Mounts, Sandbox, SandboxError, protect_parent, stage
 from harness.track import Track
 
 START_ROWS = 8  # of the start-line check
@@ -301,7 +301,7 @@ class _Run:
                 max_context=self.track.score.max_context,
                 separator=request.data.manifest.separator,
             )
-            connection = Connection(sandbox.socket, self.clock.now, idle=lambda: dialogue.look())
+            connection = Connection(sandbox.socket, self.clock.now, idle=lambda: dialogue.idle())
             dialogue = Dialogue(connection, sandbox, self.clock, self._ticker(sandbox))
             try:
                 yield sandbox, dialogue, job
@@ -319,7 +319,10 @@ class _Run:
         late = f"setup() and the start-line check were not done after {limit_s:g} s"
         dialogue.until(self.clock.now() + limit_s, Verdict.SETUP_TIMEOUT, late)
         dialogue.tell(Hello(policy=sandbox.policy, job=job))
-        dialogue.bare(Locked)
+        try:
+            dialogue.bare(Locked)
+        except Ending as ending:  # up to here all code in the sandbox is ours
+            raise SandboxError(f"the sandbox ended before the entry was loaded: {ending.reason}") from None
         return dialogue.bare(Ready)
 
     def _accept(self, ready: Ready) -> None:

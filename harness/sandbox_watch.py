@@ -16,7 +16,7 @@ from harness.process_tree import ProcessTree, processor_s, usage
 from harness.sandbox_output import Output
 from harness.sandbox_plan import MIB, Limits
 
-_REST = 20  # times the duration of a look by hand that passes before the next one
+_REST = 100  # times the duration of a look by hand that passes before the next one
 _LEAST_BYTES = 4096  # what any file or folder costs at least, empty ones included
 
 
@@ -78,7 +78,7 @@ class Watch:
         return self._cgroup is not None and self._cgroup.out_of_memory()
 
     def _look(self) -> None:
-        """By hand only so often that the looking stays below a twentieth of one core."""
+        """By hand only so often that the looking stays below a hundredth of one core."""
         if self._cgroup is not None:
             self._memory_bytes = self._cgroup.memory_bytes()
         if self._cgroup is None or self._scratch is not None:

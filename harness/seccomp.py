@@ -126,6 +126,7 @@ _KILL, _TGKILL, _PIDFD_OPEN = (62, 129), (234, 131), (434, 434)
 _RT_SIGQUEUEINFO, _RT_TGSIGQUEUEINFO = (129, 138), (297, 240)
 
 _AF_UNIX = 1
+_CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone takes (CLONE_NEWTIME is clone3's and unshare's)
 # Terminals take typed input (TIOCSTI, TIOCLINUX, TIOCCONS); FIOSETOWN and SIOCSPGRP send signals to strangers.
 _IOCTLS = (0x5412, 0x541C, 0x541D, 0x8901, 0x8902)
@@ -184,7 +185,13 @@ def program(machine: str, parent_pid: int | None) -> tuple[Step, ...]:
     answer(_SETPGID, _PRETEND)
     for call in (_SOCKET, _SOCKETPAIR):  # data loaders need AF_UNIX
         examine(call, 0, *equal(_AF_UNIX, _ALLOW), otherwise=_EPERM)
-    examine(_CLONE, 0, Step(_ANY_BIT, 0, 1, _CLONE_NEW), Step(_RETURN, 0, 0, _EPERM))
+    examine(
+        _CLONE,
+        0,
+        *(Step(_ANY_BIT, 0, 1, _CLONE_NEW), Step(_RETURN, 0, 0, _EPERM)),
+        # A thread with open files of its own would hide them from the parent's measure.
+        *(Step(_ANY_BIT, 0, 2, _CLONE_THREAD), Step(_ANY_BIT, 1, 0, _CLONE_FILES), Step(_RETURN, 0, 0, _EPERM)),
+    )
     examine(_PRLIMIT64, 0, *equal(0, _ALLOW), otherwise=_EPERM)
     examine(_IOCTL, 1, *(step for value in _IOCTLS for step in equal(value, _EPERM)))
     examine(_FCNTL, 1, *(step for value in _FCNTLS for step in equal(value, _EPERM)))

@@ -28,7 +28,7 @@ objective = "lowest-loss"
 dataset = "prose"
 
 [limits]
-train_s = 10.0
+train_s = 60.0
 setup_s = 60.0
 evaluation_s = 60.0
 artifact_mib = 4.0

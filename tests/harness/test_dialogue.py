@@ -39,7 +39,7 @@ class Walls:
 
     def __init__(self):
         self.breaches = None
-        self.ended = Exit(code=0, signal=None, oom_killed=False)
+        self.ended = None
 
     def breach(self):
         return self.breaches
@@ -56,7 +56,7 @@ class Walls:
 def stage():
     ours, theirs = socket.socketpair()
     clock, walls = ReplayedClock(), Walls()
-    connection = Connection(ours, clock.now, idle=lambda: dialogue.look())
+    connection = Connection(ours, clock.now, idle=lambda: dialogue.idle())
     dialogue = Dialogue(connection, walls, clock)
     dialogue.until(10.0, Verdict.TIME_LIMIT, "too late")
     with ours, theirs:
@@ -126,6 +126,21 @@ def test_a_worker_that_is_gone_says_how(stage, ended, verdict, words):
     assert caught.value.verdict is verdict
     with pytest.raises(Ending, match=words):
         dialogue.tell(Go(shards=("x" * 1000,)), bytes(1 << 22))
+
+
+def test_a_dead_worker_whose_children_hold_the_socket_is_noticed(stage):
+    dialogue, _, _, walls = stage
+    walls.ended = Exit(code=None, signal=9, oom_killed=False)
+    with pytest.raises(Ending, match="SIGKILL"):
+        dialogue.bare(Done)
+
+
+def test_the_last_words_of_a_dead_worker_are_heard(stage):
+    dialogue, worker, _, walls = stage
+    worker.send(Failed(kind="crash", message="my last words"))
+    walls.ended = Exit(code=1, signal=None, oom_killed=False)
+    with pytest.raises(Ending, match="my last words"):
+        dialogue.bare(Done)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,25 @@ class TestProcessTree:
         child(f"fd = os.memfd_create('m'); os.write(fd, bytes({20 * MIB}))")
         after = process_tree.usage(ProcessTree(child.pid).processes()).memory_bytes
         assert 20 * MIB <= after - before < 30 * MIB
+
+    @pytest.mark.skipif(platform.machine() != "x86_64", reason="the number of exit is x86_64's")
+    def test_a_process_whose_first_thread_has_ended_is_counted(self) -> None:
+        code = f"""
+import ctypes, signal, threading
+def hold():
+    memory = bytearray(b"x" * {64 * MIB})
+    while b") Z" not in open("/proc/self/stat", "rb").read():
+        pass
+    print("ready", flush=True)
+    signal.sigwait([signal.SIGUSR1])
+threading.Thread(target=hold).start()
+ctypes.CDLL(None).syscall(60, 0)
+"""
+        with subprocess.Popen([sys.executable, "-I", "-c", code], stdout=subprocess.PIPE) as process:
+            assert process.stdout.readline() == b"ready\n"
+            tree = ProcessTree(process.pid)
+            assert process_tree.usage(tree.processes()).memory_bytes > 60 * MIB
+            assert tree.kill(10)
 
     def test_files_without_a_name_count_as_disk(self, child, tmp_path: Path) -> None:
         path = tmp_path / "gone"

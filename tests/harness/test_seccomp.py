@@ -109,6 +109,7 @@ def test_threads_and_forks_pass_and_namespaces_do_not(judge) -> None:
     assert judge(clone, 0x1200011) == ALLOW  # fork
     for bit in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000):
         assert judge(clone, bit | 17) == errno_of(errno.EPERM)
+    assert judge(clone, 0x3D0F00 & ~0x400) == errno_of(errno.EPERM)  # a thread with open files of its own
     assert judge((435, 435)) == errno_of(errno.ENOSYS)  # clone3
 
 
