@@ -7,7 +7,7 @@ parent, a full disk or a power cut leaves a record that says so. It stays until 
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -27,10 +27,18 @@ def runs_folder(cache: Path) -> Path:
 def open_run(cache: Path, record: Record) -> Iterator[Path]:
     """Make the run's folder with its record, and hold its lock. The folder stays behind."""
     folder = runs_folder(cache) / record.run_id
-    folder.mkdir(parents=True)
-    with FileLock(folder / LOCK):
-        write(folder, record)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        with _making_or_recovering(cache):
+            folder.mkdir()
+            held.enter_context(FileLock(folder / LOCK))
+            write(folder, record)
         yield folder
+
+
+def _making_or_recovering(cache: Path) -> FileLock:
+    """So that nobody recovers a folder that is just being made."""
+    return FileLock(cache / "runs.lock")
 
 
 def write(folder: Path, record: Record) -> None:
@@ -53,19 +61,17 @@ def recover(cache: Path) -> tuple[Record, ...]:
 
     A folder without a readable record (the disk was full before the run began) is removed: nothing had started.
     """
+    folders = sorted(path for path in runs_folder(cache).glob("*") if path.is_dir())
+    if not folders:
+        return ()
     found = []
-    for folder in sorted(runs_folder(cache).glob("*")):
-        lock = FileLock(folder / LOCK)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            continue  # that run is still going on
-        except OSError:
-            continue  # somebody else's folder
-        try:
-            found.append(msgspec.json.decode((folder / RECORD).read_bytes(), type=Record))
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            lock.release()
+    with _making_or_recovering(cache):
+        for folder in folders:
+            try:
+                with FileLock(folder / LOCK, blocking=False):
+                    found.append(msgspec.json.decode((folder / RECORD).read_bytes(), type=Record))
+            except Timeout:
+                continue  # that run is still going on
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+                shutil.rmtree(folder, ignore_errors=True)
     return tuple(found)

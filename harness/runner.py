@@ -141,8 +141,10 @@ class _Run:
                 raise
             except Exception as error:
                 self._end(Verdict.INTERNAL_ERROR, _our_fault(error))
-            self._keep_artifact()
-            journal.write(self.folder, self.record)
+            try:
+                self._write_down()
+            except KeyboardInterrupt:  # it came too late: the verdict stands
+                self._write_down()
         self.observe(Ended(self.record))
         return self.record
 
@@ -510,8 +512,10 @@ class _Run:
             declared=self.curve.declared(),
         )
 
-    def _keep_artifact(self) -> None:
-        if self.record.artifact is not None:
+    def _write_down(self) -> None:
+        """The record first, then the artifact to its shelf; may be done twice."""
+        journal.write(self.folder, self.record)
+        if self.record.artifact is not None and (self.folder / "artifact").exists():
             shelf = self.request.cache / "artifacts"
             artifact.keep(self.folder / "artifact", shelf, self.record.run_id, self.request.keep)
 
