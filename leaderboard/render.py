@@ -29,9 +29,12 @@ def escape(text: str) -> str:
     return _BARE_ADDRESS.sub(lambda match: f"{match[0][:-1]}&#46;", text)
 
 
-def render_markdown(board: Board) -> str:
-    """Every section as a heading, a line of terms and a table; ends with a newline."""
-    parts = [_section(section) for section in board.sections]
+def render_markdown(board: Board, root: str = "../") -> str:
+    """Every section as a heading, a line of terms and a table; ends with a newline.
+
+    root: the way from the page to the top of the repository, for links to entries.
+    """
+    parts = [_section(section, root) for section in board.sections]
     if board.tracks_without_runs:
         names = ", ".join(escape(track) for track in board.tracks_without_runs)
         parts.append(f"No ranked runs yet on {names}.\n")
@@ -40,7 +43,7 @@ def render_markdown(board: Board) -> str:
     return "\n".join(parts)
 
 
-def render_readme(existing: str, board: Board) -> str:
+def render_readme(existing: str, board: Board, root: str = "../") -> str:
     """`existing` with the board between its two markers; rendering again gives the same text.
 
     Raises:
@@ -54,10 +57,10 @@ def render_readme(existing: str, board: Board) -> str:
     if END not in rest:
         raise UserError(f"the page has {END} before {BEGIN}; swap them")
     after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n\n{render_markdown(board)}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{render_markdown(board, root)}\n{END}{after}"
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, root: str) -> str:
     shown = columns(section)
     lines = [
         f"### {escape(heading(section))}",
@@ -66,7 +69,7 @@ def _section(section: Section) -> str:
         "",
         _line(escape(column.heading) for column in shown),
         _line("---:" if column.align == "right" else ":---" for column in shown),
-        *(_line(_cell(column, row) for column in shown) for row in section.rows),
+        *(_line(_cell(column, row, root) for column in shown) for row in section.rows),
     ]
     return "\n".join(lines) + "\n"
 
@@ -75,10 +78,10 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(column: Column, row: Row) -> str:
+def _cell(column: Column, row: Row, root: str) -> str:
     if column.key == "entry":
         name = column.show(row)
-        return f"[{escape(name)}](../speedrun/submissions/{quote(name, safe='')})"
+        return f"[{escape(name)}]({root}speedrun/submissions/{quote(name, safe='')})"
     if column.key == "authors":
         shown = shown_authors(row)
         return ", ".join(map(_author, shown.authors)) + others(shown.more)

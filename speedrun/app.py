@@ -159,7 +159,9 @@ def leaderboard(
     track: Annotated[str | None, typer.Option(metavar="TRACK", help="Only this track.")] = None,
     top: Annotated[int | None, typer.Option(metavar="N", min=1, help="So many rows of each table.")] = None,
     practice: Annotated[bool, typer.Option("--all", help="List practice and failed runs too.")] = False,
-    render: Annotated[bool, typer.Option("--render", help="Write the board into leaderboard/README.md.")] = False,
+    render: Annotated[
+        bool, typer.Option("--render", help="Write the board into README.md and leaderboard/README.md.")
+    ] = False,
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one row a run: .csv, .parquet or .json.")
     ] = None,

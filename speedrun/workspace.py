@@ -38,6 +38,10 @@ class Workspace:
         return self.root / "leaderboard" / "results"
 
     @property
+    def readme(self) -> Path:
+        return self.root / "README.md"
+
+    @property
     def board(self) -> Path:
         return self.root / "leaderboard" / "README.md"
 

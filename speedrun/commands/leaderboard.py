@@ -30,7 +30,7 @@ def leaderboard(
         track: only this one, for showing and for the export.
         rows: so many of each section.
         practice: also list what is not ranked.
-        render: write the ranked board into leaderboard/README.md.
+        render: write the ranked board into leaderboard/README.md and README.md.
         export: write one row a run to this file; its ending chooses the format.
 
     Raises:
@@ -65,16 +65,17 @@ def leaderboard(
 
 
 def _render(workspace: Workspace, written: list[str]) -> None:
-    """The page always shows every track, whatever else was asked."""
+    """The pages always show every track, whatever else was asked."""
     from leaderboard.render import BEGIN, END, render_readme
 
     rules = {
         track.id: TrackRules(version=track.version, runs=track.ranking.runs) for track in list_tracks(workspace.tracks)
     }
     board = rank(Store(workspace.results).load().records, rules)
-    try:
-        page = workspace.board.read_text()
-    except FileNotFoundError:
-        page = f"# Leaderboard\n\n{BEGIN}\n{END}\n"
-    atomic.replace(workspace.board, render_readme(page, board).encode())
-    written.append(workspace.board.relative_to(workspace.root).as_posix())
+    for page, root in ((workspace.board, "../"), (workspace.readme, "")):
+        try:
+            text = page.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            text = f"# Leaderboard\n\n{BEGIN}\n{END}\n"
+        atomic.replace(page, render_readme(text, board, root).encode())
+        written.append(page.relative_to(workspace.root).as_posix())

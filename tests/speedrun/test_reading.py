@@ -138,7 +138,9 @@ def test_render_writes_the_page(workspace, speedrun, stored, make_record):
     stored(make_record(entry="first"))
     said = speedrun("leaderboard", "--render")
     assert (said.code, said.err) == (0, "")
-    assert said.out == "wrote leaderboard/README.md\n"
+    assert said.out == "wrote leaderboard/README.md\nwrote README.md\n"
+    assert "(../speedrun/submissions/first)" in workspace.board.read_text()
+    assert "(speedrun/submissions/first)" in workspace.readme.read_text()
     assert "first" in workspace.board.read_text()
     before = workspace.board.read_text()
     assert speedrun("leaderboard", "--render").code == 0
