@@ -34,6 +34,7 @@ unit: $(STAMP)
 bench: $(STAMP)         ## every figure that README quotes
 	$(BIN)/python bench/overhead.py
 	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/evaluation.py
 
 clean:
 	rm -rf $(VENV) data/cache build *.egg-info

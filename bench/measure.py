@@ -59,7 +59,7 @@ def median(samples: Sequence[float]) -> Estimate:
 
     ordered, size = sorted(samples), len(samples)
     centre = (ordered[(size - 1) // 2] + ordered[size // 2]) / 2
-    below = int(binom.ppf(0.5 - CONFIDENCE / 2, size, 0.5))  # so many samples may lie outside on each side
+    below = int(binom.ppf(0.5 - CONFIDENCE / 2, size, 0.5))  # the rank of the lower bound, counted from one
     if below < 1:
         return Estimate(centre, math.nan, math.nan)
     return Estimate(centre, ordered[below - 1], ordered[size - below])

@@ -24,7 +24,7 @@ from harness.protocol import (
 from harness.result import Verdict
 from harness.sandbox import Breach, Exit
 
-LOOK_INTERVAL_S = 0.2  # how often memory, scratch and output are looked at
+LOOK_INTERVAL_S = 0.4  # how often memory, scratch and output are looked at
 
 Answer = TypeVar("Answer", bound=Message)
 

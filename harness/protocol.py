@@ -13,7 +13,7 @@ import struct
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -124,6 +124,8 @@ class Save(Message, frozen=True, kw_only=True, tag="save"):
 
 # ---------------------------------------------------------------------------------------------- worker → parent
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # what every reader of JSON can hold exactly
+
 
 class Locked(Message, frozen=True, kw_only=True, tag="locked"):
     """The lock-down holds; nothing of the submission has been imported yet."""
@@ -135,17 +137,17 @@ class Locked(Message, frozen=True, kw_only=True, tag="locked"):
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """Set-up is done. How the entry wants to be scored is fixed by this message of the training sandbox."""
 
-    parameters: int | None  # None: not a torch module
-    context: int  # tokens a window
-    stride: int  # tokens from one window to the next
-    rows: int  # most rows that one predict call gets
+    parameters: Count | None  # None: not a torch module
+    context: Count  # tokens a window
+    stride: Count  # tokens from one window to the next
+    rows: Count  # most rows that one predict call gets
 
 
 class Log(Message, frozen=True, kw_only=True, tag="log"):
     """Something the entry says about its training."""
 
-    step: int | None = None
-    tokens: int | None = None
+    step: Count | None = None
+    tokens: Count | None = None
     loss: float | None = None
     metrics: dict[str, float] = {}
 
@@ -172,7 +174,7 @@ class File(Message, frozen=True, kw_only=True, tag="file"):
 class Saved(Message, frozen=True, kw_only=True, tag="saved"):
     """The artifact is complete."""
 
-    files: int
+    files: Count
 
 
 class Failed(Message, frozen=True, kw_only=True, tag="failed"):

@@ -134,14 +134,14 @@ def interrogate(
         message = Cut(rows=len(batch), width=width)
         payload = exchange.ask(message, tokens.data, cuts.data, answer=Distribution, size=size)
         answer = np.frombuffer(payload, dtype="<f4")
-        logits = answer[: len(batch) * vocab_size].reshape(len(batch), vocab_size).astype(np.float64)
+        logits = answer[: len(batch) * vocab_size].reshape(len(batch), vocab_size)
         own = answer[len(batch) * vocab_size :].astype(np.float64)
-        if np.isnan(logits).any() or not np.isfinite(logits.max(axis=-1)).all():
-            raise BadOutput("predict gave logits that are no numbers, where the twin was asked")
-        normal = log_softmax(logits)
-        for row, target in enumerate(batch):
-            log_probs[target] = normal[row, stream[target]]
-            excess[target] = own[row] - normal[row, tokens[row, cuts[row] + 1]]
+        for row, target in enumerate(batch):  # one at a time: a whole batch in float64 would take 250 MB
+            if np.isnan(logits[row]).any() or not np.isfinite(logits[row].max()):
+                raise BadOutput("predict gave logits that are no numbers, where the twin was asked")
+            normal = log_softmax(logits[row].astype(np.float64))
+            log_probs[target] = normal[stream[target]]
+            excess[target] = own[row] - normal[tokens[row, cuts[row] + 1]]
         observe(len(log_probs), len(sample))
     return Answers(
         log_probs=np.array([log_probs[target] for target in sample]),

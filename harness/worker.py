@@ -53,8 +53,9 @@ if typing.TYPE_CHECKING:
     import torch
 
 SHARD_HEADER_BYTES = 1024  # 256 little-endian int32, then uint16 tokens
-LOG_INTERVAL_S = 0.02  # points logged faster than this are merged into the next
+LOG_INTERVAL_S = 0.1  # points logged faster than this are merged into the next
 ROW_TOKENS = 16_384  # default size of one predict call
+STRIDE = 512  # default: at most so many tokens from window to window, so that each target has some past
 METRICS_CAP = 32  # metrics a point
 TRACEBACK_CAP = 8_000  # characters
 
@@ -112,19 +113,19 @@ class Run:
         self._tokens: TrainingTokens | None = None
         self._pending: Log | None = None
         self._logged_s = 0.0
-        self._windows = (job.max_context, job.max_context, max(1, ROW_TOKENS // job.max_context))
+        self._windows = (job.max_context, min(STRIDE, job.max_context), max(1, ROW_TOKENS // job.max_context))
 
     def evaluate_with(self, *, context: int | None = None, stride: int | None = None, rows: int | None = None) -> None:
         """How this entry wants to be scored; only in `setup`.
 
-        context: tokens a window, at most `max_context`. stride: tokens from one window to the next, at most `context`
-        (every target but those of the first window is then seen with at least context − stride tokens before it).
-        rows: most rows that one `predict` call gets.
+        context: tokens a window, at most and by default `max_context`. stride: tokens from one window to the next, at
+        most `context`, by default 512 (every target but those of the first window is then predicted from at least
+        context − stride tokens). rows: most rows that one `predict` call gets. T may be shorter than the context.
         """
         context = self.max_context if context is None else context
         if not 1 <= context <= self.max_context:
             raise ValueError(f"context must be between 1 and {self.max_context} (run.max_context), not {context}")
-        stride = context if stride is None else stride
+        stride = min(STRIDE, context) if stride is None else stride
         rows = max(1, ROW_TOKENS // context) if rows is None else rows
         if not 1 <= stride <= context:
             raise ValueError(f"stride must be between 1 and the context ({context}), not {stride}")

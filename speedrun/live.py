@@ -22,7 +22,7 @@ from leaderboard.text import plain
 from speedrun.chart import chart
 from speedrun.progress import PHASE_NAMES, Progress
 
-FRAMES_A_SECOND = 2  # each costs a few milliseconds of a processor that the entry may be training on
+FRAMES_A_SECOND = 1  # each costs a few milliseconds of a processor that the entry may be training on
 LINE_INTERVAL_S = 5.0  # between two plain lines of the same phase
 CHART_LINES = 9
 LATE_SHARE, LAST_SHARE = 0.75, 0.9  # of a limit: where the clock turns yellow, and red

@@ -136,7 +136,7 @@ def test_the_last_logged_point_arrives(line):
             logs.append(decode_from_worker(header))
     assert logs[0] == Log(step=0, loss=1.5, metrics={"lr": 0.1})
     assert logs[-1].step == 999
-    assert len(logs) < 900
+    assert len(logs) < 200
 
 
 class Uniform(torch.nn.Module):
