@@ -182,5 +182,5 @@ def _check(manifest: Manifest, folder: Path, *, remember: bool) -> None:
 def _remembered(folder: Path) -> dict[str, str]:
     try:
         return msgspec.json.decode((folder / VERIFIED).read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}

@@ -57,7 +57,6 @@ def _store(dialogue: Dialogue, path: Path, size: int) -> str:
             digest.update(piece)
             out.write(piece)
             left -= len(piece)
-            dialogue.look()
     return digest.hexdigest()
 
 

@@ -90,7 +90,6 @@ class Dialogue:
 
     def hear(self, *wanted: type[Answer]) -> tuple[Answer, int]:
         """The next message, one of the wanted types, and the size of its payload, which is still to be read."""
-        self.look()
         try:
             header, size = self.connection.header(self._deadline)
             message = decode_from_worker(header)

@@ -49,11 +49,23 @@ def write(folder: Path, record: Record) -> None:
         out.flush()
         os.fsync(out.fileno())
     temporary.replace(folder / RECORD)
+    place = os.open(folder, os.O_RDONLY)  # a rename outlasts a power cut only when the folder is written, too
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)
 
 
 def settle(cache: Path, run_id: str) -> None:
     """Forget a run's folder: its record is stored."""
     shutil.rmtree(runs_folder(cache) / run_id, ignore_errors=True)
+
+
+def put_aside(cache: Path, run_id: str) -> Path:
+    """Move a run's folder to cache/broken, out of everybody's way; where it lies now."""
+    place = cache / "broken" / run_id
+    place.parent.mkdir(exist_ok=True)
+    return (runs_folder(cache) / run_id).rename(place)
 
 
 def recover(cache: Path) -> tuple[Record, ...]:

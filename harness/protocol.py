@@ -219,8 +219,8 @@ def printable(text: str, limit: int) -> str:
 class Connection:
     """One end of the socket.
 
-    Deadlines are on `now`, a monotonic clock in seconds. `idle` is called about every `SLICE_S` while nothing moves, so
-    that the parent can look at the sandbox's memory; what it raises ends the wait.
+    Deadlines are on `now`, a monotonic clock in seconds. `watch` is called before every step, and `idle` about every
+    `SLICE_S` while nothing moves, so that the parent can look at the sandbox; what they raise ends the wait.
     """
 
     SLICE_S = 0.1
@@ -229,10 +229,12 @@ class Connection:
         self,
         sock: socket.socket,
         now: Callable[[], float] = time.monotonic,
+        watch: Callable[[], None] | None = None,
         idle: Callable[[], None] | None = None,
     ) -> None:
         self._socket = sock
         self._now = now
+        self._watch = watch
         self._idle = idle
 
     def send(self, message: Message, *arrays: bytes | memoryview, deadline: float | None = None) -> None:
@@ -271,6 +273,8 @@ class Connection:
 
     def _move(self, action: Callable[[], Moved], deadline: float | None) -> Moved:
         while True:
+            if self._watch:
+                self._watch()
             left = self.SLICE_S if deadline is None else deadline - self._now()
             if left <= 0:
                 raise Expired

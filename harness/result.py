@@ -110,6 +110,9 @@ class Times(_Part, frozen=True, kw_only=True):
     score_s: float | None = None  # rows only, without the sandbox's start
     twin_s: float | None = None  # likewise
     total_s: float = 0.0
+    load_s: float | None = None  # the scorer's set-up: imports, setup() and load()
+    load_processor_s: float | None = None  # processor seconds of that
+    score_processor_s: float | None = None  # processor seconds of the scorer's rows
     setup_processor_s: float | None = None  # processor seconds that the whole tree used before GO
     train_processor_s: float | None = None
 
@@ -127,7 +130,7 @@ class TwinReport(_Part, frozen=True, kw_only=True):
     repeat_nats: float  # mean absolute difference over whole rows that both were given
     finds_share: float  # smallest share of cheated targets that this sample finds with probability 0.99
     finds_advantage_nats: float  # smallest uniform advantage that it finds with probability 0.99
-    kind: Literal["honest", "looks-ahead", "not-normalised", "unrepeatable"]
+    kind: Literal["honest", "looks-ahead", "not-normalised", "unrepeatable", "too-noisy"]
 
 
 class Artifact(_Part, frozen=True, kw_only=True):
@@ -229,7 +232,7 @@ class Record(_Part, frozen=True, kw_only=True):
     times: Times
     twin: TwinReport | None = None
     artifact: Artifact | None = None
-    parameters: int | None = None  # counted in the sandbox, by the worker
+    parameters: int | None = None  # counted by the worker, in the entry's own process: the artifact bounds a lie
     declared: Declared
     curve: tuple[CurvePoint, ...] = ()
     overrides: dict[str, str] = {}

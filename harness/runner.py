@@ -1,5 +1,6 @@
 """The story of a run: train in one sandbox, score the artifact in a second, ask its twin in a third, write it down."""
 
+import contextlib
 import datetime
 import math
 import os
@@ -7,7 +8,6 @@ import secrets
 import shutil
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -62,6 +62,7 @@ SAVE_BYTES_A_SECOND = 200e6  # saving may take the track's save_s and a second f
 MOST_CALL_TOKENS = 1 << 22  # rows × context of one predict call
 MOST_LOGS = 200_000  # points an entry may log
 TICK_S = 1.0
+LOG_TAIL = 16_384  # characters of what the entry printed that a record keeps
 SHM_BYTES = 512 << 20
 OUTPUT_BYTES = 16 << 20
 OPEN_FILES = 4096
@@ -104,7 +105,7 @@ class _Run:
     ) -> None:
         self.request = request
         self.track = request.track
-        self.observe = observe
+        self._observer: Callable[[Event], None] | None = observe
         self.clock = clock
         self.launch = launch
         self.began_s = clock.now()
@@ -136,9 +137,12 @@ class _Run:
                 self._end(Verdict.BAD_OUTPUT, str(error))
             except KeyboardInterrupt:
                 self._end(Verdict.INTERRUPTED, f"interrupted during {self.phase}")
-            except UserError:
-                journal.settle(self.request.cache, self.record.run_id)
-                raise
+            except UserError as error:
+                if self.phase != "setup" or not self.request.overrides:
+                    self._end(Verdict.CRASHED, str(error))  # only a wrong override is the caller's mistake
+                else:
+                    journal.settle(self.request.cache, self.record.run_id)
+                    raise
             except Exception as error:
                 self._end(Verdict.INTERNAL_ERROR, _our_fault(error))
             try:
@@ -170,10 +174,10 @@ class _Run:
     def _time(self, dialogue: Dialogue, sandbox: Sandbox) -> None:
         """The timed phase, from GO to DONE on the parent's clock."""
         limit_s = self.track.limits.train_s
-        shards = self._link_shards()
         before_s = sandbox.processor_s()
         self._begin("train", limit_s)
         self._update(ran=True)
+        shards = self._link_shards()
         began_s = self.clock.now()
         dialogue.until(began_s + limit_s, Verdict.TIME_LIMIT, f"train() was not done after {limit_s:g} s")
         dialogue.tell(Go(shards=shards))
@@ -218,9 +222,11 @@ class _Run:
         assert self.windows is not None
         with self._sandbox("score", holds=saved) as (sandbox, dialogue, job):
             self._gate(self._set_up(dialogue, sandbox, job, "load"))
+            loaded_s = sandbox.processor_s()
+            self._note(load_s=self.clock.now() - self.phase_began_s, load_processor_s=loaded_s)
             began_s = self._evaluate(dialogue, "score")
             answers = score(dialogue, self.stream, self.windows, self.rows, self._ticker(sandbox))
-            self._note(score_s=self.clock.now() - began_s)
+            self._note(score_s=self.clock.now() - began_s, score_processor_s=sandbox.processor_s() - loaded_s)
         loss = mean_loss(answers)
         target = self.track.score.target_nats
         self._update(
@@ -264,7 +270,7 @@ class _Run:
 
     # ------------------------------------------------------------------------------------------------ their parts
 
-    @contextmanager
+    @contextlib.contextmanager
     def _sandbox(
         self, name: Literal["train", "score", "twin"], data: Path | None = None, holds: Artifact | None = None
     ) -> Iterator[tuple[Sandbox, Dialogue, Job]]:
@@ -303,22 +309,28 @@ class _Run:
                 max_context=self.track.score.max_context,
                 separator=request.data.manifest.separator,
             )
-            connection = Connection(sandbox.socket, self.clock.now, idle=lambda: dialogue.idle())
+            connection = Connection(
+                sandbox.socket, self.clock.now, watch=lambda: dialogue.look(), idle=lambda: dialogue.idle()
+            )
             dialogue = Dialogue(connection, sandbox, self.clock, self._ticker(sandbox))
             try:
                 yield sandbox, dialogue, job
-            except Ending:
+            except BaseException:
                 sandbox.kill()  # what it printed last is in the pipe
-                self._update(log_tail=sandbox.output.tail)
+                self._update(log_tail=printable(sandbox.output.tail, LOG_TAIL))
                 raise
             finally:
                 self._update(peak_memory_gib=max(self.record.peak_memory_gib or 0.0, sandbox.peak_memory_bytes / 2**30))
         shutil.rmtree(folder, ignore_errors=True)
 
-    def _set_up(self, dialogue: Dialogue, sandbox: Sandbox, job: Job, phase: Phase) -> Ready:
-        limit_s = self.track.limits.setup_s
+    def _set_up(self, dialogue: Dialogue, sandbox: Sandbox, job: Job, phase: Literal["setup", "load"]) -> Ready:
+        limits = self.track.limits
+        limit_s, what = {
+            "setup": (limits.setup_s, "setup() and the start-line check were"),
+            "load": (limits.load_s, "loading what was saved, setup() included, was"),
+        }[phase]
         self._begin(phase, limit_s)
-        late = f"setup() and the start-line check were not done after {limit_s:g} s"
+        late = f"{what} not done after {limit_s:g} s"
         dialogue.until(self.clock.now() + limit_s, Verdict.SETUP_TIMEOUT, late)
         dialogue.tell(Hello(policy=sandbox.policy, job=job))
         try:
@@ -339,7 +351,8 @@ class _Run:
                 f"here: 1 ≤ stride ≤ context ≤ {most}, and rows × context ≤ {MOST_CALL_TOKENS}",
             )
         targets = self.stream.size - 1
-        self.windows = Windows(targets=targets, context=min(ready.context, targets), stride=ready.stride)
+        context = min(ready.context, targets)
+        self.windows = Windows(targets=targets, context=context, stride=min(ready.stride, context))
         self.rows = ready.rows
         self._update(parameters=ready.parameters)
 
@@ -405,6 +418,15 @@ class _Run:
                 self.observe(Ticked(self.phase, now - self.phase_began_s, memory_gib, done, total))
 
         return tick
+
+    def observe(self, event: Event) -> None:
+        """Tell whoever watches. A viewer that fails is dropped: watching must never change a run."""
+        if self._observer is None:
+            return
+        try:
+            self._observer(event)
+        except Exception:
+            self._observer = None
 
     def _begin(self, phase: Phase, limit_s: float) -> None:
         self.phase, self.phase_began_s = phase, self.clock.now()
@@ -517,7 +539,8 @@ class _Run:
         journal.write(self.folder, self.record)
         if self.record.artifact is not None and (self.folder / "artifact").exists():
             shelf = self.request.cache / "artifacts"
-            artifact.keep(self.folder / "artifact", shelf, self.record.run_id, self.request.keep)
+            with contextlib.suppress(OSError):  # a full disk: the record stands without its artifact
+                artifact.keep(self.folder / "artifact", shelf, self.record.run_id, self.request.keep)
 
 
 def _devices(track: Track) -> tuple[str, ...]:

@@ -35,12 +35,13 @@ class Limits(_Part, frozen=True, kw_only=True):
 
     train_s: float  # GO to DONE
     setup_s: float
-    evaluation_s: float  # scorer and twin, each
+    load_s: float  # scorer and twin, each: imports, setup() and load(); tight, for nothing may be learned there
+    evaluation_s: float  # scorer and twin, each: all rows
     artifact_mib: float  # what is saved and scored
     save_s: float = 2.0  # saving that is free of charge, before what its size allows
 
     def __post_init__(self) -> None:
-        for name in ("train_s", "setup_s", "evaluation_s", "artifact_mib"):
+        for name in ("train_s", "setup_s", "load_s", "evaluation_s", "artifact_mib"):
             _require(0 < getattr(self, name) < math.inf, f"{name} must be above zero")
         _require(0 <= self.save_s < math.inf, "save_s must be zero or more")
 

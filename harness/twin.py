@@ -35,6 +35,7 @@ ROWS_A_TARGET = 20  # one sampled target for so many scored rows, when that is m
 MEAN_LIMIT_NATS = 0.001  # an advantage up to here is never held against an entry …
 MEAN_ALPHA = 0.001  # … and above it only at this one-sided significance
 SINGLE_LIMIT_NATS = 0.5  # no honest noise makes one target this much likelier
+BLIND_LIMIT_NATS = 0.01  # a sample too noisy to find this uniform advantage proves nothing, and fails closed
 INTERVAL = 0.999
 POWER = 0.99
 DIFFERENCE_CAP_NATS = 1000.0  # an infinite difference, for JSON
@@ -178,7 +179,8 @@ def compare(scorer: Floats, answers: Answers, seed: int) -> TwinReport:
     """The report on scorer [sampled] against the twin's answers; `honest` unless a limit is passed.
 
     The one-sided t-test asks whether the mean advantage is above MEAN_LIMIT_NATS. Noise of low precision goes both ways
-    and leaves the mean near 0; a negative difference never counts against an entry.
+    and leaves the mean near 0. Being worse than the twin is no crime in itself, but differences so wild that the sample
+    could hide an advantage of BLIND_LIMIT_NATS are: a cheat could buy itself that cover with a few very bad answers.
     """
     from scipy.special import ndtri, stdtr, stdtrit
 
@@ -193,8 +195,11 @@ def compare(scorer: Floats, answers: Answers, seed: int) -> TwinReport:
         p_value, half = (0.0 if mean > MEAN_LIMIT_NATS else 1.0), 0.0
     reach = float(ndtri(1 - MEAN_ALPHA) + ndtri(POWER)) * min(error, DIFFERENCE_CAP_NATS)
     repeat = float(answers.repeated.mean())
-    kind: Literal["honest", "looks-ahead", "not-normalised", "unrepeatable"] = "honest"
-    if not (p_value >= MEAN_ALPHA and largest <= SINGLE_LIMIT_NATS):
+    kind: Literal["honest", "looks-ahead", "not-normalised", "unrepeatable", "too-noisy"] = "honest"
+    if p_value >= MEAN_ALPHA and largest <= SINGLE_LIMIT_NATS:
+        if not MEAN_LIMIT_NATS + reach <= BLIND_LIMIT_NATS:
+            kind = "too-noisy"
+    else:
         if repeat > max(MEAN_LIMIT_NATS, mean / 10):
             kind = "unrepeatable"
         elif float(answers.own_excess.mean()) > max(MEAN_LIMIT_NATS, mean / 10):
@@ -221,6 +226,8 @@ _WHY = {
     "(attention without a causal mask, routing or normalisation over the whole row, a target used as a key)",
     "not-normalised": "the scorer's numbers do not sum to one over the vocabulary "
     "(a patched or unfinished softmax, a mixture without normalisation)",
+    "too-noisy": "single answers differ so wildly, for better and worse, that an advantage could hide among them; the "
+    "scorer and its twin must say the same up to the noise of their arithmetic",
     "unrepeatable": "even the very same rows are not answered the same: something carries over from rows seen before, "
     "is random (dropout left on), or couples the rows of a batch",
 }

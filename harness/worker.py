@@ -110,6 +110,7 @@ class Run:
         self._job = job
         self._connection = connection
         self._began_s: float | None = None
+        self._training = False
         self._tokens: TrainingTokens | None = None
         self._pending: Log | None = None
         self._logged_s = 0.0
@@ -160,18 +161,24 @@ class Run:
     def log(
         self, *, step: int | None = None, tokens: int | None = None, loss: typing.Any = None, **metrics: typing.Any
     ) -> None:
-        """Say how training goes. Points that follow each other too fast are merged; the last one always arrives."""
-        if self.phase != "train":
+        """Say how training goes; outside of `train` nobody listens. Points that follow each other too fast are merged,
+        and the last one always arrives."""
+        if not self._training:
             return
         named = list(metrics.items())[:METRICS_CAP]
         self._pending = Log(
-            step=None if step is None else int(step),
-            tokens=None if tokens is None else int(tokens),
+            step=_count(step),
+            tokens=_count(tokens),
             loss=_finite(loss),
             metrics={name[:64]: value for name, raw in named if (value := _finite(raw)) is not None},
         )
         if time.monotonic() - self._logged_s >= LOG_INTERVAL_S:
             self.flush_log()
+
+    def finish_log(self) -> None:
+        """The platform calls this before DONE."""
+        self._training = False
+        self.flush_log()
 
     def flush_log(self) -> None:
         if self._pending is not None:
@@ -182,8 +189,14 @@ class Run:
     def begin(self, shards: tuple[str, ...]) -> None:
         """The platform calls this at GO."""
         self._began_s = time.monotonic()
+        self._training = True
         assert self._job.data is not None
         self._tokens = TrainingTokens(Path(self._job.data), shards, self._job.separator)
+
+
+def _count(value: typing.Any) -> int | None:
+    """A whole number that every reader of JSON can hold; None for what is none."""
+    return int(value) if value is not None and 0 <= value <= 2**53 else None
 
 
 def _finite(value: typing.Any) -> float | None:
@@ -408,7 +421,7 @@ def train(entry: Entry, model: typing.Any, message: Go, connection: Connection) 
     model = entry.train(entry.run, model)
     if entry.run.device.startswith("cuda"):
         torch.cuda.synchronize()
-    entry.run.flush_log()
+    entry.run.finish_log()
     connection.send(Done())
     return model
 

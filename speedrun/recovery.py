@@ -1,14 +1,20 @@
 """Runs whose harness died left their record in the cache: it goes where every record goes."""
 
 from harness import journal
+from harness.errors import UserError
 from leaderboard.store import Store
 from speedrun import console
 from speedrun.workspace import Workspace
 
 
 def recover(workspace: Workspace) -> None:
-    """Stores what dead runs left behind, and says so. Raises UserError when a record cannot be written."""
+    """Stores what dead runs left behind, and says so. One that can't be stored is put aside: it stops nobody."""
     for record in journal.recover(workspace.cache):
-        Store(workspace.results).add(record)
+        try:
+            Store(workspace.results).add(record)
+        except UserError as error:
+            place = journal.put_aside(workspace.cache, record.run_id).relative_to(workspace.root)
+            console.note(f"run {record.run_id} had ended without a word, and can't be stored ({error}); see {place}")
+            continue
         journal.settle(workspace.cache, record.run_id)
         console.note(f"run {record.run_id} had ended without a word; its record says {record.verdict}")

@@ -41,6 +41,7 @@ ADVICE: dict[Verdict, str] = {
 
 _TWIN_WORDS = {
     "honest": "honest: without the future it says the same",
+    "too-noisy": "its answers differ so wildly that an advantage could hide among them",
     "looks-ahead": "it knew what came next: its answers are worth more with the future in sight",
     "not-normalised": "its probabilities do not sum to one",
     "unrepeatable": "it does not say the same twice: state, randomness, or one row changes another's answer",

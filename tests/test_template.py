@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -29,7 +30,7 @@ TINY = {
     "eval_stride": 16,
     "batch_size": 8,
     "accumulation": 1,
-    "compile": False,
+    "compile_s": 0,
 }
 GROUPED_EXPERTS = {"n_kv_heads": 2, "num_experts": 4, "top_k": 2}
 
@@ -352,21 +353,31 @@ def test_compiled_parts_change_neither_the_state_nor_what_is_predicted(entry, mo
         return call
 
     monkeypatch.setattr(torch, "compile", compiled)
-    plain, fast = (entry.setup(ReplayedRun(tiny(entry, compile=wanted))) for wanted in (False, True))
+    plain, fast = (entry.setup(ReplayedRun(tiny(entry, compile_s=wanted))) for wanted in (0, 60))
     assert set(calls) == {"forward", "head_loss"}
     assert plain.state_dict().keys() == fast.state_dict().keys()
     tokens = tokens_of(2, 8)
     assert torch.equal(entry.predict(plain, tokens), entry.predict(fast, tokens))
 
 
-def test_without_a_compiler_setup_goes_on(entry, monkeypatch):
-    def broken(*arguments):
-        raise RuntimeError("no compiler")
+def _no_compiler(*arguments):
+    raise RuntimeError("no compiler")
 
-    monkeypatch.setattr(torch, "compile", lambda function, **options: broken)
-    run = ReplayedRun(tiny(entry, compile=True), shards=[counting_text()], limit_s=9.0, steps_s=[0.0] + [1.0] * 9)
-    with pytest.warns(UserWarning, match="RuntimeError"):
+
+def _slow_compiler(*arguments):
+    assert signal.alarm(0) > 0  # the alarm was set
+    signal.raise_signal(signal.SIGALRM)
+
+
+@pytest.mark.parametrize(
+    ("compiler", "named"), [(_no_compiler, "RuntimeError"), (_slow_compiler, "TimeoutError")], ids=["none", "slow"]
+)
+def test_without_a_quick_compiler_setup_goes_on(entry, monkeypatch, compiler, named):
+    monkeypatch.setattr(torch, "compile", lambda function, **options: compiler)
+    run = ReplayedRun(tiny(entry, compile_s=60), shards=[counting_text()], limit_s=9.0, steps_s=[0.0] + [1.0] * 9)
+    with pytest.warns(UserWarning, match=named):
         model = entry.setup(run)
+    assert signal.alarm(0) == 0  # and no alarm is left to go off in training
     entry.train(run, model)
     assert run.logged
 

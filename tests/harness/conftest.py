@@ -30,6 +30,7 @@ dataset = "prose"
 [limits]
 train_s = 60.0
 setup_s = 60.0
+load_s = 60.0
 evaluation_s = 60.0
 artifact_mib = 4.0
 

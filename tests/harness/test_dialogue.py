@@ -56,7 +56,7 @@ class Walls:
 def stage():
     ours, theirs = socket.socketpair()
     clock, walls = ReplayedClock(), Walls()
-    connection = Connection(ours, clock.now, idle=lambda: dialogue.idle())
+    connection = Connection(ours, clock.now, watch=lambda: dialogue.look(), idle=lambda: dialogue.idle())
     dialogue = Dialogue(connection, walls, clock)
     dialogue.until(10.0, Verdict.TIME_LIMIT, "too late")
     with ours, theirs:

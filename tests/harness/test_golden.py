@@ -14,7 +14,7 @@ import pytest
 from harness import journal
 from harness.events import Ended, Logged, PhaseBegan
 from harness.result import Level, Record, Verdict, encode
-from harness.sandbox import try_levels
+from harness.sandbox import Sandbox, try_levels
 from leaderboard.schema import decode
 
 TESTS = Path(__file__).parent.parent
@@ -48,7 +48,7 @@ def check(record: Record, expect: dict) -> None:
 def test_golden(folder, expect, run_folder):
     record, events = run_folder(folder, track=expect.get("track"), skip=expect.get("skip"))
     check(record, expect)
-    assert isinstance(events[-1], Ended)
+    assert events[-1] == Ended(record)
     if record.verdict is Verdict.OK:
         assert [event.phase for event in events if isinstance(event, PhaseBegan)] == [
             "setup", "train", "save", "load", "score", "load", "twin",
@@ -100,15 +100,29 @@ def test_ctrl_c_leaves_an_interrupted_record(run_folder, tmp_path):
 
 @pytest.mark.sandbox
 def test_a_fault_of_our_own_is_never_the_contestants(run_folder):
-    def stumble(event):
-        if isinstance(event, PhaseBegan) and event.phase == "score":
+    def launch(level, mounts, *rest):
+        if mounts.artifact is not None:
             raise OSError(28, "No space left on device", "/secret/place")
+        return Sandbox(level, mounts, *rest)
 
-    record, _ = run_folder(TESTS / "golden" / "bigram", observe=stumble)
+    record, _ = run_folder(TESTS / "golden" / "bigram", launch=launch)
     assert record.verdict is Verdict.INTERNAL_ERROR
     assert "No space left on device" in record.reason
     assert "secret" not in record.reason
     assert not record.ranked
+
+
+@pytest.mark.sandbox
+def test_a_viewer_that_fails_changes_nothing(run_folder):
+    seen = []
+
+    def fail(event):
+        seen.append(event)
+        raise OverflowError("can't draw that")
+
+    record, _ = run_folder(TESTS / "golden" / "bigram", observe=fail)
+    assert record.verdict is Verdict.OK, record.reason
+    assert len(seen) == 1
 
 
 @pytest.mark.sandbox

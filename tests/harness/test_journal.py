@@ -52,6 +52,14 @@ def test_a_folder_without_a_record_is_swept(tmp_path):
         assert not folder.exists()
 
 
+def test_a_record_that_nobody_can_store_is_put_aside(tmp_path, pending):
+    with journal.open_run(tmp_path, pending):
+        pass
+    place = journal.put_aside(tmp_path, pending.run_id)
+    assert (place / journal.RECORD).read_bytes() == encode(pending)
+    assert journal.recover(tmp_path) == ()
+
+
 def test_nothing_to_recover(tmp_path):
     assert journal.recover(tmp_path / "none") == ()
 

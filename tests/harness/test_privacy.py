@@ -16,6 +16,8 @@ from harness.privacy import anonymous
         ("a/b/c and 1/2 and https://example.org/x/y stay", "a/b/c and 1/2 and https://example.org/x/y stay"),
         ("no such file: '/data/x.bin'", "no such file: '…/x.bin'"),
         ("", ""),
+        ("-I/home/bob/inc and //home/bob/x and file:///Users/bob/x", "-I~/inc and …/x and file://~/x"),
+        ("/home/John Doe/repo/x.py", "~/repo/x.py"),
     ],
 )
 def test_folders_of_absolute_paths_go(text, stored):

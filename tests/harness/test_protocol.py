@@ -128,6 +128,17 @@ def test_waiting_calls_idle_which_may_end_the_wait(pair):
         Connection(parent._socket, idle=idle).header()
 
 
+def test_a_peer_that_drips_can_not_keep_the_parent_from_looking(pair):
+    parent, raw = pair
+    looks = []
+    watched = Connection(parent._socket, watch=lambda: looks.append(1))
+    raw.sendall(bytes(PREFIX.pack(20, 0)))
+    raw.sendall(b"x" * 20)
+    for _ in range(5):
+        watched.some(4)
+    assert len(looks) == 5
+
+
 def test_a_peer_that_reads_nothing_can_not_hold_a_send_for_ever(pair):
     parent, _ = pair
     times = iter([0.0] * 400 + [2.0] * 100)

@@ -26,6 +26,7 @@ dataset = "fineweb10b-gpt2"
 [limits]
 train_s = 1800
 setup_s = 2400.0
+load_s = 300.0
 evaluation_s = 600.0
 artifact_mib = 2048.0
 

@@ -204,6 +204,16 @@ def test_being_worse_than_the_twin_is_no_crime():
     assert twin.compare(np.full(300, -2.0), answers(np.full(300, -1.0)), 0).kind == "honest"
 
 
+@pytest.mark.parametrize(("gain", "price", "share"), [(0.49, 20.0, 0.02), (0.49, 15.0, 0.02), (0.49, 0.49, 0.47)])
+def test_a_gain_can_not_hide_behind_bad_answers(gain, price, share):
+    """A peek of just under the single limit nearly everywhere, and a few terrible answers for cover."""
+    random = np.random.default_rng(8)
+    for run in range(200):
+        terrible = random.random(512) < share
+        difference = np.where(terrible, -price, gain)
+        assert twin.compare(difference - 1.0, answers(np.full(512, -1.0)), run).kind != "honest"
+
+
 def test_not_a_number_fails_closed():
     assert twin.compare(np.full(300, np.nan), answers(np.full(300, -1.0)), 0).kind != "honest"
 

@@ -124,8 +124,12 @@ def test_shards_and_their_documents(tmp_path):
 def test_the_last_logged_point_arrives(line):
     parent, theirs = line
     mine = run(theirs)
+    mine.log(step=-1, loss=9.0)  # nobody listens before GO
+    mine._training = True
     for step in range(1000):
         mine.log(step=step, loss=torch.tensor(1.5), lr=0.1, bad=float("nan"))
+    mine.finish_log()
+    mine.log(step=1001, loss=9.0)  # nor after DONE
     mine.flush_log()
     theirs.close()
     logs = []

@@ -7,6 +7,7 @@ config.py. Shapes in comments: B rows, T tokens a row, D width of the model, H h
 
 import os
 import shutil
+import signal
 import sys
 import warnings
 from collections import deque
@@ -147,10 +148,8 @@ class Block(nn.Module):
 
 
 class Ngrams(nn.Module):
-    """The last 2, 3, … tokens together, hashed into rows of tables: phrases, learnt at the cost of a look-up.
-
-    Two phrases that share a row disturb each other little: the blocks above see which one it must be.
-    """
+    """The last 2, 3, … tokens together, hashed into rows of tables: phrases, learnt at the cost of a look-up. Two that
+    share a row disturb each other little, because the blocks above see which one it must be."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -219,24 +218,19 @@ class GPT(nn.Module):
 
 
 def orthogonalise(matrices: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
-    """Pushes the singular values of [count, rows, columns] to about 1 by Newton–Schulz steps (Jordan et al., 2024).
-
-    The polynomial is steep at 0 to raise small ones fast; that they end anywhere from 0.7 to 1.2 does not matter.
-    """
+    """Pushes the singular values of [count, rows, columns] to about 1 by Newton–Schulz steps (Jordan et al., 2024)."""
     tall = matrices.size(-2) > matrices.size(-1)
     x: Tensor = matrices.mT if tall else matrices
     x = (x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)).to(precision)  # singular values are now at most 1
-    for _ in range(5):
+    for _ in range(5):  # steep at 0, to raise small ones fast; they end between 0.7 and 1.2, which is near enough
         gram = x @ x.mT
         x = 3.4445 * x + (2.0315 * gram @ gram - 4.7750 * gram) @ x
     return (x.mT if tall else x).type_as(matrices)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose step, for every matrix, is made orthogonal: all directions learn at the same pace.
-
-    Matrices of one shape are stacked, so that a step is a handful of batched products and not hundreds of small ones.
-    """
+    """Momentum whose step is made orthogonal for every matrix, so that all directions learn at the same pace. Matrices
+    of one shape are stacked: a handful of batched products instead of hundreds of small ones."""
 
     def __init__(self, matrices: Iterable[nn.Parameter], config: Config, precision: torch.dtype) -> None:
         super().__init__(matrices, {"lr": config.muon_lr})
@@ -330,19 +324,26 @@ def setup(run: Run) -> GPT:
     capability = torch.cuda.get_device_capability(run.device) if run.device.startswith("cuda") else None
     precision = precision_for(run.device, capability)
     model = GPT(config, run.vocab_size, max(config.context, run.max_context), precision).to(run.device)
-    if run.phase == "train" and config.compile and not config.num_experts:  # experts get other shapes at every step
-        # Compiling fuses what lies between the matrix products. One compiled block serves all layers, which takes
-        # seconds and not a minute; where there is no compiler, we find out here.
-        model.run_block = torch.compile(Block.forward, dynamic=False)
-        model.run_loss = torch.compile(GPT.head_loss, dynamic=False)
-        try:
-            warm_up(run, model)
-        except Exception as error:
-            warnings.warn(f"torch.compile does not work here ({type(error).__name__}); on without it", stacklevel=2)
-            model.run_block, model.run_loss = Block.forward, GPT.head_loss
     if run.phase == "train":
+        if config.compile_s and not config.num_experts:  # experts get other shapes at every step
+            # Compiling fuses what lies between the matrix products. One compiled block serves all layers, which is
+            # quicker than compiling the whole. With no compiler, or a slow one, we go on without.
+            model.run_block = torch.compile(Block.forward, dynamic=False)
+            model.run_loss = torch.compile(GPT.head_loss, dynamic=False)
+            signal.signal(signal.SIGALRM, out_of_patience)
+            signal.alarm(config.compile_s)
+            try:
+                warm_up(run, model)
+            except Exception as error:
+                warnings.warn(f"training without torch.compile ({type(error).__name__})", stacklevel=2)
+                model.run_block, model.run_loss = Block.forward, GPT.head_loss
+            signal.alarm(0)
         warm_up(run, model)
     return model
+
+
+def out_of_patience(*_: object) -> None:
+    raise TimeoutError
 
 
 def warm_up(run: Run, model: GPT) -> None:
