@@ -23,7 +23,7 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
-	cd template && ../$(BIN)/mypy --strict --config-file= --python-version 3.11 speedrun.py config.py
+	cd template && ../$(BIN)/mypy --strict --config-file= --cache-dir ../.mypy_cache/template --python-version 3.11 speedrun.py config.py
 
 contract: $(STAMP)
 	$(BIN)/lint-imports

@@ -32,8 +32,6 @@ class Run(Protocol):
     config: Config  # of config.py, after overrides from the command line
     seed: int  # drawn by the harness
     device: str  # "cpu", "cuda:0", …
-    rank: int  # of world_size processes
-    world_size: int
     threads: int  # processor threads, already set in torch
     vocab_size: int
     max_context: int  # most tokens that a scored window may have
@@ -178,19 +176,19 @@ class GPT(nn.Module):
         self.head = matrix(config.d_model, width, zero=True)  # zero: training starts at the uniform guess, loss = ln V
         for name, table in zip(("cos", "sin"), rotary(config.d_model // config.n_heads, longest), strict=True):
             self.register_buffer(name, table, persistent=False)
-        self.run_block: Callable[..., tuple[Tensor, Tensor]] = Block.forward  # setup may put compiled ones here
-        self.run_loss: Callable[..., Tensor] = GPT.head_loss
+        self.run_block: Callable[..., tuple[Tensor, Tensor]] = Block.forward  # setup may put compiled ones here, which
+        self.run_loss: Callable[..., Tensor] = GPT.head_loss  # serve training: they are for its one shape
 
     def mixed(self) -> torch.autocast:
         return torch.autocast(self.embed.weight.device.type, self.precision, enabled=self.precision != torch.float32)
 
-    def features(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def features(self, tokens: Tensor, run_block: Callable[..., Any] = Block.forward) -> tuple[Tensor, Tensor]:
         """tokens [B, T] → the last block's output [B, T, D], and the experts' unevenness."""
         cos, sin = self.get_buffer("cos")[: tokens.size(1)], self.get_buffer("sin")[: tokens.size(1)]
         x = norm(self.ngrams(self.embed(tokens), tokens))
         uneven = x.new_zeros(())
         for block in self.blocks:
-            x, balance = self.run_block(block, x, cos, sin)
+            x, balance = run_block(block, x, cos, sin)
             uneven = uneven + balance
         return x, uneven
 
@@ -209,7 +207,7 @@ class GPT(nn.Module):
     def loss(self, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """tokens and targets [B, T] → what to minimise, and the cross-entropy in it, nats a token."""
         with self.mixed():
-            x, uneven = self.features(tokens)
+            x, uneven = self.features(tokens, self.run_block)
             loss = self.run_loss(self, x, targets.flatten())
         return loss + self.config.balance_weight * uneven, loss.detach()
 
@@ -291,7 +289,7 @@ class Pace:
         self.run = run
         self.end: float = run.config.budget - 0.01 - 0.2 / run.track.limit_s  # the rest is spare, for a noisy machine
         self.now = run.progress()
-        self.steps: deque[float] = deque(maxlen=50)  # what the latest steps took
+        self.steps: deque[float] = deque(maxlen=10)  # what the latest steps took
 
     def rate(self) -> float:
         """What part of the full learning rates to use now: all of them, then down to zero at the end."""
@@ -305,8 +303,7 @@ class Pace:
 
 
 def precision_for(device: str, capability: tuple[int, int] | None) -> torch.dtype:
-    """The fastest format that the device multiplies in hardware and that trains well: float32 on a processor, bfloat16
-    on GPUs since Ampere (capability 8.0), float16 since Volta (7.0; a T4 is 7.5)."""
+    """What the device multiplies fastest: bfloat16 since Ampere (capability 8.0), float16 since Volta (a T4 is 7.5)."""
     if not device.startswith("cuda") or capability is None or capability < (7, 0):
         return torch.float32
     return torch.bfloat16 if capability >= (8, 0) else torch.float16
@@ -347,9 +344,13 @@ def out_of_patience(*_: object) -> None:
 
 
 def warm_up(run: Run, model: GPT) -> None:
-    """A step on noise, as in training but for the optimiser, so that nothing is compiled or tuned on the clock."""
+    """A step on noise at a rate of 0: nothing is learned, and nothing is imported, compiled or tuned on the clock."""
     noise = run.dummy_tokens(run.config.batch_size, run.config.context + 1)
     torch.autograd.backward(model.loss(noise[:, :-1], noise[:, 1:])[0])
+    for optimizer in make_optimizers(model):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.0
+        optimizer.step()
     model.zero_grad(set_to_none=True)
 
 
@@ -385,8 +386,7 @@ def train(run: Run, model: GPT) -> GPT:
 
 def predict(model: GPT, tokens: Tensor) -> Tensor:
     """tokens int64 [B, T] → logits [B, T, V]; those at t come from tokens up to t alone."""
-    with torch.compiler.set_stance("force_eager"):  # what was compiled is for the training shape
-        return model.forward(tokens)
+    return model.forward(tokens)
 
 
 if __name__ == "__main__":
