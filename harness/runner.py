@@ -23,7 +23,7 @@ from harness.curve import Curve
 from harness.dialogue import Dialogue, Ending
 from harness.errors import UserError
 from harness.evaluation import BadOutput, Stream, Windows, ask_log_probs, mean_loss, score
-from harness.events import Ended, Event, Logged, Phase, PhaseBegan, Ticked
+from harness.events import Ended, Event, Logged, Noted, Phase, PhaseBegan, Ticked
 from harness.privacy import anonymous
 from harness.protocol import (
     Connection,
@@ -539,8 +539,10 @@ class _Run:
         journal.write(self.folder, self.record)
         if self.record.artifact is not None and (self.folder / "artifact").exists():
             shelf = self.request.cache / "artifacts"
-            with contextlib.suppress(OSError):  # a full disk: the record stands without its artifact
+            try:
                 artifact.keep(self.folder / "artifact", shelf, self.record.run_id, self.request.keep)
+            except OSError as error:  # the record stands without its artifact
+                self.observe(Noted(f"the artifact could not be kept: {error.strerror}; free some space in data/cache"))
 
 
 def _devices(track: Track) -> tuple[str, ...]:

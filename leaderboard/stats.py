@@ -24,9 +24,3 @@ def sample_sd(values: Sequence[float]) -> float | None:
     except OverflowError:
         return None
     return sd if math.isfinite(sd) else None
-
-
-def standard_error(values: Sequence[float]) -> float | None:
-    """The standard error of the mean, sd / √n; None where `sample_sd` is."""
-    sd = sample_sd(values)
-    return None if sd is None else sd / math.sqrt(len(values))

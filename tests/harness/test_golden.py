@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import journal
-from harness.events import Ended, Logged, PhaseBegan
+from harness.events import Ended, Logged, Noted, PhaseBegan
 from harness.result import Level, Record, Verdict, encode
 from harness.sandbox import Sandbox, try_levels
 from leaderboard.schema import decode
@@ -110,6 +110,15 @@ def test_a_fault_of_our_own_is_never_the_contestants(run_folder):
     assert "No space left on device" in record.reason
     assert "secret" not in record.reason
     assert not record.ranked
+
+
+@pytest.mark.sandbox
+def test_an_artifact_that_can_not_be_kept_costs_no_result(run_folder, tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "artifacts").write_text("in the way")
+    record, events = run_folder(TESTS / "golden" / "bigram")
+    assert record.verdict is Verdict.OK
+    assert any(isinstance(event, Noted) and "could not be kept" in event.text for event in events)
 
 
 @pytest.mark.sandbox
