@@ -27,7 +27,8 @@ from data.prepare import Prepared, prepare
 from harness import journal, submission
 from harness.events import Event, Phase, PhaseBegan
 from harness.result import Level, Record, Verdict
-from harness.runner import RunRequest, run_entry
+from harness.run_request import RunRequest
+from harness.runner import run_entry
 from harness.sandbox import choose
 from harness.track import Track, find_track
 from speedrun.live import LiveView

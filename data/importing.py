@@ -1,7 +1,11 @@
 """A data set of a person's own text, to practise on: scored like any other, never ranked.
 
 Bytes are tokens; token 0 starts every document. Documents go to train, val or spare by the hash of their text, so that
-the same document never stands in two splits, and the same files always give the same data set.
+the same document never stands in two splits, and the same files always give the same data set. A training document
+that shares a run of 256 bytes with val or spare is left out: that is about as much text as 64 tokens are elsewhere,
+while 64 bytes are one line, which unrelated documents share.
+
+The text is held in memory, and what finds the repeats takes about twice as much again.
 """
 
 import hashlib
@@ -14,6 +18,7 @@ import numpy as np
 from filelock import FileLock
 
 from data.manifest import MANIFEST, SPLITS, Manifest, Shard, Source, Split, replace_text, to_toml
+from data.overlap import HeldOut
 from data.shards import shard_sha256, write_shard
 from harness.errors import UserError
 
@@ -27,6 +32,7 @@ TENTHS = {"val": 1, "spare": 1}  # of the documents; the rest is trained on
 LEAST_DOCUMENTS = 2  # a split
 LEAST_TOKENS = 4096  # a split
 MOST_BYTES = 1 << 31  # of text
+RUN_BYTES = 256  # that no training document shares with val or spare
 
 
 def import_dataset(name: str, files: Sequence[Path], cache: Path, datasets: Path = OFFICIAL) -> Manifest:
@@ -47,14 +53,33 @@ def import_dataset(name: str, files: Sequence[Path], cache: Path, datasets: Path
             if total > MOST_BYTES:
                 raise UserError(f"more than {MOST_BYTES >> 30} GiB of text; import less")
             documents[split_of(text)][text] = None
+    left_out = _drop_repeats(documents)
     for split, texts in documents.items():
         tokens = sum(len(text) + 1 for text in texts)
         if len(texts) < LEAST_DOCUMENTS or tokens < LEAST_TOKENS:
+            repeats = (
+                f"; {left_out:,} training documents repeat {RUN_BYTES} bytes of val or spare and are left out: take "
+                "away what many share, a licence or a header perhaps"
+            )
             raise UserError(
                 f"too little text: {split} would get {len(texts)} different documents and {tokens} bytes (at least "
                 f"{LEAST_DOCUMENTS} and {LEAST_TOKENS}); give more files, or files with more documents"
+                + (repeats if left_out and split == "train" else "")
             )
-    return _write(name, files, documents, cache)
+    return _write(name, files, documents, left_out, cache)
+
+
+def _drop_repeats(documents: dict[str, dict[bytes, None]]) -> int:
+    """Take out of train what repeats a part of the other splits; how many documents that is."""
+    held_out = HeldOut(
+        [np.frombuffer(text, dtype=np.uint8) for split in TENTHS for text in documents[split]], RUN_BYTES
+    )
+    repeats = [
+        text for text in documents["train"] if held_out.shared_by(np.frombuffer(text, dtype=np.uint8)[None]).any()
+    ]
+    for text in repeats:
+        del documents["train"][text]
+    return len(repeats)
 
 
 def split_of(text: bytes) -> str:
@@ -91,19 +116,22 @@ def read(path: Path) -> Iterator[bytes]:
 
 
 def _text(path: Path) -> Iterator[str]:
-    text = path.read_text(encoding="utf-8-sig")
-    if len(text) <= WHOLE_BYTES:
-        yield text
-        return
-    piece: list[str] = []
-    size = 0
-    for paragraph in re.split(r"\n\s*\n", text):
-        piece.append(paragraph)
-        size += len(paragraph)
-        if size >= SECTION_BYTES:
-            yield "\n\n".join(piece)
-            piece, size = [], 0
-    yield "\n\n".join(piece)
+    with path.open(encoding="utf-8-sig") as lines:
+        if path.stat().st_size <= WHOLE_BYTES:
+            yield lines.read()
+            return
+        piece: list[str] = []
+        size = 0
+        for line in lines:
+            if line.strip():
+                piece.append(line)
+                size += len(line)
+            elif size >= SECTION_BYTES:
+                yield "".join(piece)
+                piece, size = [], 0
+            elif piece and piece[-1] != "\n":
+                piece.append("\n")
+        yield "".join(piece)
 
 
 class _Line(msgspec.Struct):
@@ -141,12 +169,16 @@ def _parquet(path: Path) -> Iterator[str]:
         raise UserError(f"{path.name} is no parquet file that can be read: {str(error).splitlines()[0]}") from None
 
 
-def _write(name: str, files: Sequence[Path], documents: dict[str, dict[bytes, None]], cache: Path) -> Manifest:
+def _write(
+    name: str, files: Sequence[Path], documents: dict[str, dict[bytes, None]], left_out: int, cache: Path
+) -> Manifest:
     folder = cache / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
             (folder / MANIFEST).unlink(missing_ok=True)
+            splits = {split: _split(folder / f"{name}_{split}_000000.bin", documents[split]) for split in SPLITS}
+            splits["train"] = msgspec.structs.replace(splits["train"], left_out=left_out)
             manifest = Manifest(
                 id=name,
                 title=f"imported text: {', '.join(path.name for path in files)[:200]}",
@@ -155,7 +187,7 @@ def _write(name: str, files: Sequence[Path], documents: dict[str, dict[bytes, No
                 tokenizer="bytes",
                 vocab_size=256,
                 separator=SEPARATOR,
-                splits={split: _split(folder / f"{name}_{split}_000000.bin", documents[split]) for split in SPLITS},
+                splits=splits,
             )
             replace_text(folder / MANIFEST, to_toml(manifest))
     except OSError as error:
@@ -164,7 +196,12 @@ def _write(name: str, files: Sequence[Path], documents: dict[str, dict[bytes, No
 
 
 def _split(path: Path, texts: dict[bytes, None]) -> Split:
-    joined = b"".join(b"\0" + text for text in texts)
-    write_shard(path, np.frombuffer(joined, dtype=np.uint8).astype(np.uint16))
-    shard = Shard(file=path.name, tokens=len(joined), sha256=shard_sha256(path))
-    return Split(documents=len(texts), tokens=len(joined), bytes=len(joined) - len(texts), shards=(shard,))
+    text_bytes = sum(map(len, texts))
+    tokens = np.full(len(texts) + text_bytes, SEPARATOR, dtype=np.uint16)
+    start = 0
+    for text in texts:
+        tokens[start + 1 : start + 1 + len(text)] = np.frombuffer(text, dtype=np.uint8)
+        start += 1 + len(text)
+    write_shard(path, tokens)
+    shard = Shard(file=path.name, tokens=tokens.size, sha256=shard_sha256(path))
+    return Split(documents=len(texts), tokens=tokens.size, bytes=text_bytes, shards=(shard,))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from data.manifest import Shard
 from harness.errors import UserError
 
 Tokens = npt.NDArray[np.uint16]
@@ -39,24 +40,46 @@ def write_shard(path: Path, tokens: Tokens) -> None:
         temporary.unlink(missing_ok=True)
 
 
+class ShardError(Exception):
+    """What is wrong with a file, as a clause to follow "it is no shard:"."""
+
+
 def open_shard(path: Path) -> Tokens:
     """The tokens of a shard, uint16 [n], memory-mapped and read-only. Raises UserError for what is no shard."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            header = np.frombuffer(stream.read(HEADER_BYTES), dtype=np.uint8)
+        return map_tokens(path)
     except OSError as error:
         raise UserError(f"the shard {path.name} can't be read: {error.strerror}; prepare the data set again") from None
+    except ShardError as fault:
+        raise UserError(f"{path.name} is no shard: {fault}; prepare the data set again") from None
+
+
+def map_tokens(path: Path) -> Tokens:
+    """As `open_shard`, for a file that is not ours. Raises ShardError, OSError."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        header = np.frombuffer(stream.read(HEADER_BYTES), dtype=np.uint8)
     if header.size < HEADER_BYTES:
-        raise UserError(f"{path.name} is no shard: it is shorter than a header; prepare the data set again")
+        raise ShardError("it is shorter than a header")
     magic, version, count = (int(number) for number in header.view(HEADER)[:3])
     if (magic, version) != (MAGIC, VERSION):
-        raise UserError(f"{path.name} is no shard of version {VERSION}; prepare the data set again")
-    if count < 0 or size != HEADER_BYTES + count * TOKEN.itemsize:
-        raise UserError(f"{path.name} says {count} tokens and has another size; prepare the data set again")
+        raise ShardError(f"it has no header of version {VERSION}")
+    if count < 0 or size != shard_bytes(count):
+        raise ShardError(f"it says {count} tokens and has another size")
     if count == 0:
         return np.empty(0, dtype=TOKEN)
     return np.memmap(path, dtype=TOKEN, mode="r", offset=HEADER_BYTES, shape=(count,))
+
+
+def is_there(folder: Path, shard: Shard) -> bool:
+    """Whether the file is there with its size; its hash is another question."""
+    path = folder / shard.file
+    return path.is_file() and path.stat().st_size == shard_bytes(shard.tokens)
+
+
+def shard_bytes(tokens: int) -> int:
+    """The size of a shard of so many tokens."""
+    return HEADER_BYTES + TOKEN.itemsize * tokens
 
 
 def shard_sha256(path: Path) -> str:

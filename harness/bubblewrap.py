@@ -17,6 +17,7 @@ from harness.sandbox_plan import (
     MIB,
     PROCESSOR_FACTS,
     SYSTEM_TREES,
+    Card,
     Inside,
     Interpreter,
     Limits,
@@ -39,13 +40,13 @@ def arguments(
     interpreter: Interpreter,
     environment: dict[str, str],
     *,
-    devices: tuple[str, ...],
+    cards: tuple[Card, ...],
     as_root: bool,
     info_fd: int,
     block_fd: int,
 ) -> list[str]:
     """Everything that goes before the command, for `bwrap --args FD`."""
-    nodes = device_nodes(devices)
+    nodes = device_nodes(cards)
     out = [*(_AS_ROOT if as_root else _AS_USER)]
     out += ["--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox"]
     for tree in SYSTEM_TREES:

@@ -1,4 +1,4 @@
-"""Facts about the machine: for a record, for `doctor`, for the lock. Nothing here names its owner, its host or a path.
+"""Facts about the machine: for a record, for `doctor`. Nothing here names its owner, its host or a path.
 
 Package versions are read from their metadata: the parent never imports torch.
 """
@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from harness.accelerators import Accelerator, accelerators, chosen
 from harness.protocol import printable
 from harness.result import Device, Environment, SandboxReport
 
@@ -36,7 +36,7 @@ class Machine:
     free_cores: float  # of those, less the load of the last minute
     memory_gib: float  # of the machine, or of its container
     available_gib: float
-    devices: tuple[Device, ...]
+    accelerators: tuple[Accelerator, ...]  # in PCI bus order, or those that CUDA_VISIBLE_DEVICES names, in its order
     system: str
     python: str
 
@@ -67,33 +67,10 @@ def machine() -> Machine:
         free_cores=max(0.0, round(usable - (load() or 0.0), 2)),
         memory_gib=_memory_gib(),
         available_gib=round(min(psutil.virtual_memory().available / GIB, _memory_gib()), 2),
-        devices=devices(),
+        accelerators=chosen(accelerators(), os.environ.get("CUDA_VISIBLE_DEVICES")),
         system=system(),
         python=platform.python_version(),
     )
-
-
-def devices() -> tuple[Device, ...]:
-    """The NVIDIA devices in the driver's order; empty without a driver or with one that does not answer."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return ()
-    try:
-        driver = _text(pynvml.nvmlSystemGetDriverVersion())
-        return tuple(_device(pynvml, index, driver) for index in range(pynvml.nvmlDeviceGetCount()))
-    except pynvml.NVMLError:
-        return ()
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def device_key(device: str) -> str:
-    """What runs on `device` ("cpu", "cuda:0") lock, as a file's name: "cpu", "gpu-0"."""
-    kind, _, index = device.partition(":")
-    return "cpu" if kind == "cpu" else f"gpu-{int(index or 0)}"
 
 
 def cpu_model() -> str:
@@ -129,17 +106,6 @@ def load() -> float | None:
         return round(os.getloadavg()[0], 2)
     except OSError:
         return None
-
-
-def _device(nvml: Any, index: int, driver: str) -> Device:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory_gib = round(nvml.nvmlDeviceGetMemoryInfo(handle).total / GIB, 2)
-    return Device(name=_text(nvml.nvmlDeviceGetName(handle)), memory_gib=memory_gib, driver=driver)
-
-
-def _text(answer: str | bytes) -> str:
-    """NVML's bindings answer with either, by version."""
-    return printable(answer.decode(errors="replace") if isinstance(answer, bytes) else answer, 100)
 
 
 def _usable_cores() -> float:

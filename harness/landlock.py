@@ -54,7 +54,7 @@ def handled(version: int) -> tuple[int, int, int]:
     return files, _TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0
 
 
-def restrict(read: Iterable[str], write: Iterable[str], devices: Iterable[str]) -> int:
+def restrict(read: Iterable[str], write: Iterable[str], devices: Iterable[str], *, tcp: bool = False) -> int:
     """Restrict this process and its future children; returns the ABI that is enforced.
 
     Must run before a second thread exists: the restriction is one thread's, inherited by what it starts.
@@ -64,6 +64,7 @@ def restrict(read: Iterable[str], write: Iterable[str], devices: Iterable[str]) 
         write: trees that may be changed in every way, save for device nodes.
         devices: nodes (or trees) that may be opened for reading and writing, and controlled.
         A path that does not exist or can't be reached is left out: less is granted, never more.
+        tcp: TCP ports may be bound and connected to (all of them: which are free is known to nobody beforehand).
 
     Raises:
         OSError: the kernel has no Landlock, or refuses.
@@ -71,8 +72,8 @@ def restrict(read: Iterable[str], write: Iterable[str], devices: Iterable[str]) 
     version = abi()
     if version < 1:
         raise OSError(38, "this kernel has no Landlock")
-    files, tcp, scopes = handled(version)
-    attributes = struct.pack("=QQQ", files, tcp, scopes)
+    files, ports, scopes = handled(version)
+    attributes = struct.pack("=QQQ", files, 0 if tcp else ports, scopes)
     known_bytes = 8 if version < 4 else 16 if version < 6 else 24
     ruleset = syscall(_CREATE_RULESET, attributes, known_bytes, 0)
     try:

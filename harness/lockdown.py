@@ -40,7 +40,9 @@ def apply(policy: Policy) -> LockdownReport:
             raise ProcessLookupError("the parent is gone")
     if policy.drop_capabilities:
         drop_capabilities()
-    version = landlock.restrict(policy.read, policy.write, policy.devices) if policy.landlock else 0
+    version = 0
+    if policy.landlock:
+        version = landlock.restrict(policy.read, policy.write, policy.devices, tcp=policy.loopback)
     if policy.seccomp:
-        seccomp.install(policy.parent_pid)
+        seccomp.install(policy.parent_pid, loopback=policy.loopback)
     return LockdownReport(landlock_abi=version, seccomp=policy.seccomp)

@@ -1,5 +1,8 @@
 """The fields of an entry's Config as its source tells them, and `--set field=value` checked against them.
 
+Beside the fields stands `preset`, where get_config has a parameter of that name: `--set preset=memory` picks a whole
+set of values, and what else is set changes that.
+
 The source is read, never run. Where it does not tell the fields plainly (a base class, fields made by a call), anything
 passes here and the worker, which has the real class, decides.
 """
@@ -13,6 +16,7 @@ from harness.errors import UserError, nearest
 from harness.protocol import printable
 
 MAX_VALUE = 1000  # characters
+PRESET = "preset"  # as in harness/entry_config.py
 
 _INT = re.compile(r"[+-]?\d+(_\d+)*")
 _FLAGS = frozenset({"true", "false", "yes", "no", "1", "0"})
@@ -20,7 +24,7 @@ _NOTHING = frozenset({"none", "null"})
 
 
 class ConfigField(NamedTuple):
-    """One field of Config, as its source spells it."""
+    """One field of Config, or the preset, as the source spells it."""
 
     name: str
     type: str
@@ -48,6 +52,26 @@ def fields_of(config: ast.ClassDef) -> tuple[ConfigField, ...] | None:
             return None
         fields[statement.target.id] = ConfigField(statement.target.id, spelled, default)
     return tuple(fields.values())
+
+
+def settable(tree: ast.Module, config: ast.ClassDef) -> tuple[ConfigField, ...] | None:
+    """What `--set` may name in a config.py: the fields of Config, and the preset; None when it does not tell."""
+    fields = fields_of(config)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "get_config"]
+    if fields is None or not functions or any(field.name == PRESET for field in fields):
+        return fields
+    return (*fields, *_preset(functions[-1].args))
+
+
+def _preset(parameters: ast.arguments) -> tuple[ConfigField, ...]:
+    """The parameter `preset`, a text whatever its annotation; empty when there is none that can be given by name."""
+    positional = [*parameters.posonlyargs, *parameters.args]
+    defaults = [None] * (len(positional) - len(parameters.defaults)) + parameters.defaults
+    named = list(zip(positional, defaults, strict=True))[len(parameters.posonlyargs) :]
+    for parameter, default in (*named, *zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True)):
+        if parameter.arg == PRESET:
+            return (ConfigField(PRESET, "str", None if default is None else ast.unparse(default)),)
+    return ()
 
 
 def _spelled(annotation: ast.expr) -> str:

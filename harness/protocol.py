@@ -53,6 +53,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     write: tuple[str, ...] = ()  # trees that may be written
     devices: tuple[str, ...] = ()  # device nodes that may be opened, written and controlled
     seccomp: bool = False
+    loopback: bool = False  # TCP sockets may be opened; what they reach is the network namespace's affair
     rlimits: dict[str, int] = {}  # resource name without RLIMIT_, e.g. {"NOFILE": 1024}
     parent_pid: int | None = None  # a process that may not be signalled
     die_with_parent: bool = False
@@ -79,13 +80,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     track: TrackView
     overrides: dict[str, str] = {}  # field of Config → text, converted to the field's type
     seed: int
-    device: str  # "cpu", "cuda:0"
+    device: str  # "cpu", "cuda:0"; of rank i: "cuda:i"
     rank: int = 0
-    world_size: int = 1
-    threads: int
+    world_size: int = 1  # processes that train together, in one sandbox
+    threads: int  # a rank's
     vocab_size: int
     max_context: int
     separator: int | None = None  # token that starts every document; None: the data set has none
+    row_tokens: int | None = None  # a document starts at every so many tokens of a shard; None: rows mean nothing
 
 
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
@@ -93,6 +95,12 @@ class Hello(Message, frozen=True, kw_only=True, tag="hello"):
 
     version: int = PROTOCOL_VERSION
     policy: Policy
+    job: Job
+
+
+class Join(Message, frozen=True, kw_only=True, tag="join"):
+    """First word of a supervisor (harness/ranks.py) to one of its ranks, which is locked down from birth."""
+
     job: Job
 
 
@@ -185,7 +193,7 @@ class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     traceback: str = ""
 
 
-ToWorker = Hello | Go | Tokens | Cut | Save
+ToWorker = Hello | Join | Go | Tokens | Cut | Save
 FromWorker = Locked | Ready | Log | Done | LogProbs | Distribution | File | Saved | Failed
 
 _to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)
@@ -243,9 +251,16 @@ class Connection:
         views = [memoryview(array).cast("B") for array in arrays if len(array)]
         prefix = PREFIX.pack(len(header), sum(view.nbytes for view in views))
         for view in (memoryview(prefix + header), *views):
-            sent = 0
-            while sent < view.nbytes:
-                sent += self._move(partial(self._socket.send, view[sent : sent + CHUNK]), deadline)
+            self._write(view, deadline)
+
+    def forward(self, header: bytes, payload_bytes: int, source: "Connection") -> None:
+        """A frame as it came from `source`, whose payload is still to be read there. Raises Closed."""
+        self._write(memoryview(PREFIX.pack(len(header), payload_bytes) + header), None)
+        left = payload_bytes
+        while left:
+            piece = source.some(left)
+            self._write(memoryview(piece), None)
+            left -= len(piece)
 
     def header(self, deadline: float | None = None) -> tuple[bytes, int]:
         """The next frame's JSON header and the payload's length, which the caller checks before it reads on."""
@@ -268,8 +283,17 @@ class Connection:
             raise Closed("the other side closed the connection")
         return piece
 
+    def fileno(self) -> int:
+        """For select."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         self._socket.close()
+
+    def _write(self, view: memoryview, deadline: float | None) -> None:
+        sent = 0
+        while sent < view.nbytes:
+            sent += self._move(partial(self._socket.send, view[sent : sent + CHUNK]), deadline)
 
     def _move(self, action: Callable[[], Moved], deadline: float | None) -> Moved:
         while True:

@@ -87,6 +87,9 @@ class DatasetRef(_Part, frozen=True, kw_only=True):
     sha256: str  # of the manifest's list of shards and their hashes
     vocab_size: int
     official: bool  # it is the one that the track names, with pinned hashes
+    pinned: bool | None = None  # every shard has a hash that everybody's must have; None: an older record
+    revision: str = ""  # of the hub's repository that it came from
+    train_tokens: int | None = None  # that the run could see
     floor_nats: float | None = None  # the generator's own loss on the scored tokens' split, nats a token
 
 
@@ -115,6 +118,13 @@ class Times(_Part, frozen=True, kw_only=True):
     score_processor_s: float | None = None  # processor seconds of the scorer's rows
     setup_processor_s: float | None = None  # processor seconds that the whole tree used before GO
     train_processor_s: float | None = None
+    save_processor_s: float | None = None
+    # Seconds that the accelerators were busy, by the driver's own count, summed over them; None: there are none.
+    setup_device_s: float | None = None
+    train_device_s: float | None = None
+    save_device_s: float | None = None
+    load_device_s: float | None = None
+    score_device_s: float | None = None
 
 
 class TwinReport(_Part, frozen=True, kw_only=True):
@@ -165,6 +175,30 @@ class Device(_Part, frozen=True, kw_only=True):
     name: str
     memory_gib: float
     driver: str = ""
+    clock_mhz: int | None = None  # the fastest that its processors may run
+    power_limit_w: float | None = None
+
+
+class Calibration(_Part, frozen=True, kw_only=True):
+    """How fast one device was at two things that never change (harness/calibration.py says which)."""
+
+    device: str  # "cpu", "cuda:0"
+    matmul_tflops: float  # 1e12 floating-point operations a second of a matrix product
+    copy_gbps: float  # 1e9 bytes a second, read and written, of a copy within its memory
+
+
+class HardwareReport(_Part, frozen=True, kw_only=True):
+    """How the machine behaved during the run: sampled about once a second, calibrated before and after."""
+
+    before: tuple[Calibration, ...] = ()
+    after: tuple[Calibration, ...] = ()
+    slowed: bool | None = None  # something was markedly slower after the run than before; None: nobody knows
+    samples: int = 0  # of the accelerators; 0: there are none, or the driver did not answer
+    throttled: dict[str, float] = {}  # reason → share of the samples, of any granted accelerator
+    hottest_c: float | None = None
+    slowest_clock_mhz: int | None = None  # of an accelerator that was busy
+    peak_device_memory_gib: float | None = None  # of the fullest accelerator
+    other_processes: int = 0  # most processes of others seen on a granted accelerator
 
 
 class SandboxReport(_Part, frozen=True, kw_only=True):
@@ -238,7 +272,9 @@ class Record(_Part, frozen=True, kw_only=True):
     overrides: dict[str, str] = {}
     environment: Environment
     source: Source
-    peak_memory_gib: float | None = None
+    peak_memory_gib: float | None = None  # of the host
+    hardware: HardwareReport | None = None
+    ranks: int = 1  # processes that trained together
     log_tail: str = ""  # the end of what the entry printed, control characters stripped
     tier: Tier = Tier.SELF_REPORTED
 

@@ -1,14 +1,12 @@
 """The story of a run: train in one sandbox, score the artifact in a second, ask its twin in a third, write it down."""
 
 import contextlib
-import datetime
 import math
 import os
 import secrets
 import shutil
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,19 +14,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from data.prepare import Prepared
-from harness import artifact, environment, journal, submission, twin
+from harness import artifact, calibration, gates, journal, start_line, submission, twin
+from harness.accelerators import Accelerator
 from harness.clock import Clock, MonotonicClock
 from harness.curve import Curve
 from harness.dialogue import Dialogue, Ending
 from harness.errors import UserError
-from harness.evaluation import BadOutput, Stream, Windows, ask_log_probs, mean_loss, score
+from harness.evaluation import BadOutput, Stream, Windows, mean_loss, score
 from harness.events import Ended, Event, Logged, Noted, Phase, PhaseBegan, Ticked
+from harness.first_record import first_record, scored_split, scored_stream
+from harness.hardware_watch import HardwareWatch
 from harness.privacy import anonymous
 from harness.protocol import (
     Connection,
-    Cut,
-    Distribution,
     Done,
     Go,
     Hello,
@@ -42,44 +40,27 @@ from harness.protocol import (
 )
 from harness.result import (
     Artifact,
-    DatasetRef,
+    Calibration,
+    HardwareReport,
     Level,
     Record,
-    SandboxReport,
     Score,
-    Times,
-    TrackRef,
     TwinReport,
     Verdict,
 )
-from harness.sandbox import Limits, Mounts, Sandbox, SandboxError, protect_parent, stage
-from harness.track import Track
+from harness.run_request import RunRequest
+from harness.sandbox import Card, Limits, Mounts, Sandbox, SandboxError, protect_parent, stage
 
-START_ROWS = 8  # of the start-line check
-START_WIDTH = 256  # tokens a row of the start-line check, at most
-KNOWS_THE_LANGUAGE_NATS = 0.5  # an untrained model's loss lies no further below ln V
 SAVE_BYTES_A_SECOND = 200e6  # saving may take the track's save_s and a second for so many bytes
-MOST_CALL_TOKENS = 1 << 22  # rows × context of one predict call
 MOST_LOGS = 200_000  # points an entry may log
 TICK_S = 1.0
 LOG_TAIL = 16_384  # characters of what the entry printed that a record keeps
-SHM_BYTES = 512 << 20
+SHM_BYTES = 512 << 20  # a rank
 OUTPUT_BYTES = 16 << 20
 OPEN_FILES = 4096
 
 
-@dataclass(frozen=True)
-class RunRequest:
-    """Everything that a run needs to know beforehand."""
-
-    submission: submission.Submission
-    track: Track
-    data: Prepared
-    cache: Path
-    level: Level
-    overrides: dict[str, str] = field(default_factory=dict)
-    practice: tuple[str, ...] = ()  # why this run won't be ranked, known before it starts
-    keep: int = 5  # artifacts kept in the cache, the latest ones
+Calibrate = Callable[[Sequence[Accelerator], int], tuple[Calibration, ...]]
 
 
 def run_entry(
@@ -87,6 +68,7 @@ def run_entry(
     observe: Callable[[Event], None] = lambda event: None,
     clock: Clock | None = None,
     launch: Callable[..., Sandbox] = Sandbox,
+    calibrate: Calibrate = calibration.calibrate,
 ) -> Record:
     """Run an entry once and return its record, which also lies in the run's folder until `journal.settle`.
 
@@ -94,32 +76,39 @@ def run_entry(
     Raises UserError for a mistake of the person who started the run, which leaves no record, and OSError when the
     record itself can't be written.
     """
-    return _Run(request, observe, clock or MonotonicClock(), launch).story()
+    return _Run(request, observe, clock or MonotonicClock(), launch, calibrate).story()
 
 
 class _Run:
     """One run's state; `story` is the order of events."""
 
     def __init__(
-        self, request: RunRequest, observe: Callable[[Event], None], clock: Clock, launch: Callable[..., Sandbox]
+        self,
+        request: RunRequest,
+        observe: Callable[[Event], None],
+        clock: Clock,
+        launch: Callable[..., Sandbox],
+        calibrate: Calibrate,
     ) -> None:
         self.request = request
         self.track = request.track
         self._observer: Callable[[Event], None] | None = observe
         self.clock = clock
         self.launch = launch
+        self.calibrate = calibrate
         self.began_s = clock.now()
         self.phase: Phase = "start"
         self.phase_began_s = self.began_s
         self.curve = Curve()
         self.windows: Windows | None = None
         self.rows = 1
-        manifest = request.data.manifest
-        self.vocab_size = manifest.vocab_size
-        self.stream = self._scored_stream()
+        self.vocab_size = request.data.manifest.vocab_size
+        self.stream = scored_stream(request)
         self.spare: Stream = np.asarray(request.data.tokens("spare"), dtype=np.uint16)
-        self.devices = _devices(self.track)
-        self.record = self._first_record()
+        self.shards: tuple[str, ...] = ()  # of training, in official order
+        self.sandbox: Sandbox | None = None  # the one that lives now
+        self.hardware = HardwareWatch(request.accelerators, own=self._own_processes)
+        self.record = first_record(request, self.stream.size - 1)
         self.folder = Path()
 
     def story(self) -> Record:
@@ -127,9 +116,11 @@ class _Run:
         with journal.open_run(self.request.cache, self.record) as self.folder:
             try:
                 self._lay_out()
-                saved = self._train()
-                answers = self._score(saved)
-                self._ask_twin(saved, answers)
+                self._calibrate_before()
+                with self.hardware:
+                    saved = self._train()
+                    answers = self._score(saved)
+                    self._ask_twin(saved, answers)
                 self._end(Verdict.OK, "")
             except Ending as ending:
                 self._end(ending.verdict, ending.reason)
@@ -138,14 +129,14 @@ class _Run:
             except KeyboardInterrupt:
                 self._end(Verdict.INTERRUPTED, f"interrupted during {self.phase}")
             except UserError as error:
-                if self.phase != "setup" or not self.request.overrides:
-                    self._end(Verdict.CRASHED, str(error))  # only a wrong override is the caller's mistake
-                else:
-                    journal.settle(self.request.cache, self.record.run_id)
+                if self.phase == "start" or (self.phase == "setup" and self.request.overrides):
+                    journal.settle(self.request.cache, self.record.run_id)  # missing data, a wrong override
                     raise
+                self._end(Verdict.CRASHED, str(error))
             except Exception as error:
                 self._end(Verdict.INTERNAL_ERROR, _our_fault(error))
             try:
+                self._calibrate_after()
                 self._write_down()
             except KeyboardInterrupt:  # it came too late: the verdict stands
                 self._write_down()
@@ -159,28 +150,36 @@ class _Run:
         stage(self.folder / "boot")
         submission.snapshot(self.request.submission, self.folder / "submission")
         (self.folder / "data").mkdir()
+        (self.folder / "shards").mkdir()
+        self.shards = self.request.data.link_train(self.folder / "shards", self.track.train_tokens)
 
     def _train(self) -> Artifact:
         """Set up untimed, check at the start line, train on the clock, save."""
         with self._sandbox("train", data=self.folder / "data") as (sandbox, dialogue, job):
             ready = self._set_up(dialogue, sandbox, job, "setup")
             self._accept(ready)
-            self._start_line(dialogue)
+            assert self.windows is not None
+            start_line.check(dialogue, self.spare, self.windows, self.rows, self.vocab_size)
             now = self.clock.now()
-            self._note(setup_s=now - self.phase_began_s, setup_processor_s=sandbox.processor_s())
+            self._note(
+                setup_s=now - self.phase_began_s,
+                setup_processor_s=sandbox.processor_s(),
+                setup_device_s=self.hardware.busy_s(),
+            )
             self._time(dialogue, sandbox)
-            return self._save(dialogue)
+            return self._save(dialogue, sandbox)
 
     def _time(self, dialogue: Dialogue, sandbox: Sandbox) -> None:
         """The timed phase, from GO to DONE on the parent's clock."""
         limit_s = self.track.limits.train_s
-        before_s = sandbox.processor_s()
+        before_s, busy_before_s = sandbox.processor_s(), self.hardware.busy_s()
         self._begin("train", limit_s)
         self._update(ran=True)
-        shards = self._link_shards()
         began_s = self.clock.now()
         dialogue.until(began_s + limit_s, Verdict.TIME_LIMIT, f"train() was not done after {limit_s:g} s")
-        dialogue.tell(Go(shards=shards))
+        for name in self.shards:  # they appear inside, and whoever sees them sees them on the clock
+            (self.folder / "shards" / name).rename(self.folder / "data" / name)
+        dialogue.tell(Go(shards=self.shards))
         logs = 0
         while True:
             message = dialogue.bare(Log, Done)
@@ -195,15 +194,21 @@ class _Run:
             if logs > MOST_LOGS:
                 raise Ending(Verdict.OUTPUT_LIMIT, f"the entry logged more than {MOST_LOGS} points")
             self.observe(Logged(self.curve.add(message, elapsed_s), self.curve.metrics))
-        self._note(train_s=elapsed_s, train_processor_s=sandbox.processor_s() - before_s)
+        self._note(
+            train_s=elapsed_s,
+            train_processor_s=sandbox.processor_s() - before_s,
+            train_device_s=_since(busy_before_s, self.hardware.busy_s()),
+        )
+        gates.hold_to_tokens(self.curve.declared().tokens, self.track.gates)
 
-    def _save(self, dialogue: Dialogue) -> Artifact:
+    def _save(self, dialogue: Dialogue, sandbox: Sandbox) -> Artifact:
         """Receive the artifact; saving beyond its allowance counts as training."""
         limits = self.track.limits
         limit_bytes = int(limits.artifact_mib * 2**20)
         train_s = self.record.times.train_s or 0.0
         most_s = limits.save_s + limit_bytes / SAVE_BYTES_A_SECOND + limits.train_s - train_s
         self._begin("save", most_s)
+        before_s, busy_before_s = sandbox.processor_s(), self.hardware.busy_s()
         began_s = self.clock.now()
         late = f"training and saving beyond its allowance took more than {limits.train_s:g} s"
         dialogue.until(began_s + most_s, Verdict.TIME_LIMIT, late)
@@ -211,7 +216,12 @@ class _Run:
         saved = artifact.receive(dialogue, self.folder / "artifact", limit_bytes)
         save_s = self.clock.now() - began_s
         train_s += max(0.0, save_s - limits.save_s - saved.bytes / SAVE_BYTES_A_SECOND)
-        self._note(save_s=save_s, train_s=train_s)
+        self._note(
+            save_s=save_s,
+            train_s=train_s,
+            save_processor_s=sandbox.processor_s() - before_s,
+            save_device_s=_since(busy_before_s, self.hardware.busy_s()),
+        )
         self._update(artifact=saved)
         if train_s > limits.train_s:
             raise Ending(Verdict.TIME_LIMIT, late)
@@ -220,13 +230,23 @@ class _Run:
     def _score(self, saved: Artifact) -> npt.NDArray[np.float32]:
         """Every target once, in a sandbox that has seen nothing but the artifact."""
         assert self.windows is not None
+        busy_before_s = self.hardware.busy_s()
         with self._sandbox("score", holds=saved) as (sandbox, dialogue, job):
-            self._gate(self._set_up(dialogue, sandbox, job, "load"))
-            loaded_s = sandbox.processor_s()
-            self._note(load_s=self.clock.now() - self.phase_began_s, load_processor_s=loaded_s)
+            ready = self._set_up(dialogue, sandbox, job, "load")
+            gates.hold_to_parameters(ready.parameters, self.track.gates)
+            loaded_s, busy_s = sandbox.processor_s(), self.hardware.busy_s()
+            self._note(
+                load_s=self.clock.now() - self.phase_began_s,
+                load_processor_s=loaded_s,
+                load_device_s=_since(busy_before_s, busy_s),
+            )
             began_s = self._evaluate(dialogue, "score")
             answers = score(dialogue, self.stream, self.windows, self.rows, self._ticker(sandbox))
-            self._note(score_s=self.clock.now() - began_s, score_processor_s=sandbox.processor_s() - loaded_s)
+            self._note(
+                score_s=self.clock.now() - began_s,
+                score_processor_s=sandbox.processor_s() - loaded_s,
+                score_device_s=_since(busy_s, self.hardware.busy_s()),
+            )
         loss = mean_loss(answers)
         target = self.track.score.target_nats
         self._update(
@@ -275,7 +295,12 @@ class _Run:
         self, name: Literal["train", "score", "twin"], data: Path | None = None, holds: Artifact | None = None
     ) -> Iterator[tuple[Sandbox, Dialogue, Job]]:
         """A fresh sandbox, its dialogue, and the job that it gets; dead when the block is left."""
-        resources, request = self.track.resources, self.request
+        request, training = self.request, name == "train"
+        granted = request.accelerators
+        if not training:  # one process, on a device of its own where there are two
+            granted = granted[1:2] if name == "twin" and len(granted) > 1 else granted[:1]
+        ranks = request.ranks if training else 1
+        cards = tuple(Card(minor=accelerator.minor, uuid=accelerator.uuid) for accelerator in granted)
         folder = self.folder / name
         folder.mkdir()
         mounts = Mounts(
@@ -285,12 +310,13 @@ class _Run:
             data=data,
             artifact=self.folder / "artifact" if holds else None,
         )
-        with self.launch(request.level, mounts, _limits(self.track), self.devices) as sandbox:
+        with self.launch(request.level, mounts, _limits(request, ranks), cards) as sandbox:
+            self.sandbox = sandbox
             sandbox.start()
             self._describe(sandbox)
             inside = sandbox.inside
             job = Job(
-                phase="train" if name == "train" else "score",
+                phase="train" if training else "score",
                 submission=inside.submission,
                 scratch=inside.scratch,
                 data=inside.data,
@@ -303,11 +329,13 @@ class _Run:
                 ),
                 overrides=request.overrides,
                 seed=self.record.seed,
-                device=self.devices[0] if self.devices else "cpu",
-                threads=resources.threads,
+                device="cuda:0" if granted else "cpu",
+                world_size=ranks,
+                threads=request.threads_a_rank,
                 vocab_size=self.vocab_size,
                 max_context=self.track.score.max_context,
                 separator=request.data.manifest.separator,
+                row_tokens=request.data.manifest.row_tokens,
             )
             connection = Connection(
                 sandbox.socket, self.clock.now, watch=lambda: dialogue.look(), idle=lambda: dialogue.idle()
@@ -341,61 +369,10 @@ class _Run:
 
     def _accept(self, ready: Ready) -> None:
         """Hold the entry to what it says at READY: its parameters, and how it wants to be scored."""
-        self._gate(ready)
-        most = self.track.score.max_context
-        fits = 1 <= ready.stride <= ready.context <= most and 1 <= ready.rows <= MOST_CALL_TOKENS // ready.context
-        if not fits:
-            raise Ending(
-                Verdict.RULE_VIOLATION,
-                f"scoring with context {ready.context}, stride {ready.stride} and {ready.rows} rows is not possible "
-                f"here: 1 ≤ stride ≤ context ≤ {most}, and rows × context ≤ {MOST_CALL_TOKENS}",
-            )
-        targets = self.stream.size - 1
-        context = min(ready.context, targets)
-        self.windows = Windows(targets=targets, context=context, stride=min(ready.stride, context))
+        gates.hold_to_parameters(ready.parameters, self.track.gates)
+        self.windows = gates.windows(ready, self.track.score.max_context, self.stream.size - 1)
         self.rows = ready.rows
         self._update(parameters=ready.parameters)
-
-    def _gate(self, ready: Ready) -> None:
-        gates, count = self.track.gates, ready.parameters
-        if gates.parameters_min is None and gates.parameters_max is None:
-            return
-        least, most = gates.parameters_min or 0, gates.parameters_max or math.inf
-        if count is None or not least <= count <= most:
-            has = "a number of parameters that can't be counted" if count is None else f"{count:,} parameters"
-            raise Ending(Verdict.PARAMETER_LIMIT, f"the model has {has}; this track asks for {least:,} to {most:,}")
-
-    def _start_line(self, dialogue: Dialogue) -> None:
-        """A few spare rows before the clock starts: does predict work, and does it know nothing yet?"""
-        assert self.windows is not None
-        random = np.random.default_rng(secrets.randbits(48))
-        rows = min(START_ROWS, self.rows)
-        width = min(START_WIDTH, self.windows.context)
-        tokens = twin.foreign_rows(self.spare, rows, width + 1, random)
-        loss = mean_loss(ask_log_probs(dialogue, tokens, width).reshape(-1))
-        cuts = np.full(rows, width // 2, dtype="<i4")
-        size = 4 * rows * (self.vocab_size + 1)
-        dialogue.ask(Cut(rows=rows, width=width), tokens.data, cuts.data, answer=Distribution, size=size)
-        least = math.log(self.vocab_size) - KNOWS_THE_LANGUAGE_NATS
-        if not loss >= least:
-            raise Ending(
-                Verdict.PRETRAINED,
-                f"before training, the model already has a loss of {loss:.3f} nats a token on text of this data set; "
-                f"one that knows nothing has {math.log(self.vocab_size):.3f} (at least {least:.3f} is asked)",
-            )
-
-    def _link_shards(self) -> tuple[str, ...]:
-        """Let the training shards appear in the sandbox's data folder."""
-        names = []
-        for shard in self.request.data.shards("train"):
-            place = self.folder / "data" / shard.name
-            try:
-                os.link(shard, place)
-            except OSError:  # another file system, or one without links
-                shutil.copyfile(shard, place)
-                place.chmod(0o444)
-            names.append(shard.name)
-        return tuple(names)
 
     def _evaluate(self, dialogue: Dialogue, phase: Phase) -> float:
         """The rows begin: how late they may end, and when they began."""
@@ -434,69 +411,34 @@ class _Run:
 
     # ------------------------------------------------------------------------------------------------ the record
 
-    def _scored_stream(self) -> Stream:
-        """uint16 [targets + 1]: the first tokens of the scored split."""
-        wanted = self.track.score.targets
-        split = self.track.score.split
-        tokens = self.request.data.tokens(split, None if wanted is None else wanted + 1)
-        if wanted is not None and tokens.size < wanted + 1 and self.request.data.manifest.id == self.track.dataset:
-            raise UserError(
-                f"{self.track.id} scores {wanted} tokens, {split} of {self.track.dataset} has {tokens.size}"
-            )
-        return np.asarray(tokens, dtype=np.uint16)
-
     def _bits_per_byte(self, loss_nats: float) -> float | None:
-        split = self.request.data.manifest.splits[self.track.score.split]
+        split = self.request.data.manifest.splits[scored_split(self.request)]
         return loss_nats / math.log(2) * split.tokens / split.bytes if split.bytes else None
 
-    def _first_record(self) -> Record:
-        """What would be left of this run if everything stopped now."""
-        request, track, manifest = self.request, self.track, self.request.data.manifest
-        now = datetime.datetime.now(datetime.UTC)
-        official = manifest.id == track.dataset and manifest.pinned
-        name = request.submission.name
-        nothing_yet = SandboxReport(
-            level=request.level,
-            landlock_abi=0,
-            memory_bound="polled",
-            tree_kill="sweep",
-            guarantees=(),
-            not_covered=("no sandbox had started",),
-        )
-        return Record(
-            run_id=f"{now:%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(2)}",
-            entry=request.submission.entry,
-            track=TrackRef(
-                id=track.id,
-                version=track.version,
-                sha256=track.sha256,
-                objective=track.objective,
-                limit_s=track.limits.train_s,
-                target_nats=track.score.target_nats,
-            ),
-            dataset=DatasetRef(
-                id=manifest.id,
-                sha256=manifest.sha256,
-                vocab_size=manifest.vocab_size,
-                official=official,
-                floor_nats=manifest.floor_nats(track.score.split, self.stream.size - 1),
-            ),
-            started_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            seed=secrets.randbits(31),
-            verdict=Verdict.INTERRUPTED,
-            reason="the harness stopped before the run ended",
-            ran=False,
-            scored=False,
-            ranked=False,
-            unranked_because=(f"the verdict is {Verdict.INTERRUPTED}",),
-            times=Times(),
-            declared=self.curve.declared(),
-            overrides=request.overrides,
-            environment=environment.describe(
-                track.resources.threads, environment.devices()[: len(self.devices)] if self.devices else (), nothing_yet
-            ),
-            source=request.submission.source,
-        )
+    def _own_processes(self) -> frozenset[int]:
+        """Asked for by the watch, in its thread."""
+        sandbox = self.sandbox
+        return frozenset((os.getpid(), *(sandbox.pids() if sandbox is not None else ())))
+
+    def _calibrate_before(self) -> None:
+        self._update(hardware=HardwareReport(before=self._calibration()))
+
+    def _calibrate_after(self) -> None:
+        """However the run ended: a machine that slowed down is seen in the runs that were late, too."""
+        report = self.record.hardware
+        if report is None or self.record.verdict is Verdict.INTERRUPTED:
+            return
+        after = self._calibration()
+        slowed = calibration.slowed(report.before, after) if report.before else None
+        self._update(hardware=msgspec.structs.replace(report, after=after, slowed=slowed))
+
+    def _calibration(self) -> tuple[Calibration, ...]:
+        """How fast the machine is while nothing of the entry runs. A fault here costs nobody a run."""
+        try:
+            return self.calibrate(self.request.accelerators, self.request.threads_a_rank * self.request.ranks)
+        except Exception as error:
+            self.observe(Noted(f"the machine could not be calibrated: {_our_fault(error)}"))
+            return ()
 
     def _describe(self, sandbox: Sandbox) -> None:
         described = msgspec.structs.replace(self.record.environment, sandbox=sandbox.report)
@@ -505,8 +447,8 @@ class _Run:
     def _update(self, **changes: object) -> None:
         self.record = msgspec.structs.replace(self.record, **changes)
 
-    def _note(self, **seconds: float) -> None:
-        rounded = {name: round(value, 6) for name, value in seconds.items()}
+    def _note(self, **seconds: float | None) -> None:
+        rounded = {name: None if value is None else round(value, 6) for name, value in seconds.items()}
         self._update(times=msgspec.structs.replace(self.record.times, **rounded))
 
     def _end(self, verdict: Verdict, reason: str) -> None:
@@ -516,10 +458,7 @@ class _Run:
             against.append(f"the verdict is {verdict}")
         if self.request.level is Level.NONE:
             against.append("it ran without a sandbox")
-        if self.request.data.manifest.id != self.track.dataset:
-            against.append(f"it was trained on {self.request.data.manifest.id}, not on {self.track.dataset}")
-        elif not self.request.data.manifest.pinned:
-            against.append("the data set has no pinned hashes")
+        against += gates.data_obstacles(self.track, self.request.data.manifest)
         if self.request.overrides:
             against.append("fields of Config were set on the command line; write them into config.py")
         self._note(total_s=self.clock.now() - self.began_s)
@@ -528,11 +467,17 @@ class _Run:
             reason=anonymous(reason),
             log_tail=anonymous(self.record.log_tail),
             scored=verdict is Verdict.OK,
+            hardware=self._hardware(),
             ranked=not against,
             unranked_because=tuple(dict.fromkeys(against)),
             curve=self.curve.points,
             declared=self.curve.declared(),
         )
+
+    def _hardware(self) -> HardwareReport | None:
+        """What was sampled, with what was calibrated; None: it ended before either."""
+        measured = self.record.hardware
+        return measured and msgspec.structs.replace(self.hardware.report(), before=measured.before)
 
     def _write_down(self) -> None:
         """The record first, then the artifact to its shelf; may be done twice."""
@@ -545,21 +490,21 @@ class _Run:
                 self.observe(Noted(f"the artifact could not be kept: {error.strerror}; free some space in data/cache"))
 
 
-def _devices(track: Track) -> tuple[str, ...]:
-    resources = track.resources
-    return () if resources.accelerator == "cpu" else tuple(f"cuda:{index}" for index in range(resources.count))
+def _since(before_s: float | None, now_s: float | None) -> float | None:
+    return None if before_s is None or now_s is None else now_s - before_s
 
 
-def _limits(track: Track) -> Limits:
-    resources = track.resources
+def _limits(request: RunRequest, ranks: int) -> Limits:
+    resources = request.track.resources
     return Limits(
         memory_bytes=int(resources.memory_gib * 2**30),
         processes=resources.processes,
         scratch_bytes=resources.scratch_mib << 20,
-        shm_bytes=SHM_BYTES,
+        shm_bytes=SHM_BYTES * ranks,
         open_files=OPEN_FILES,
-        threads=resources.threads,
+        threads=request.threads_a_rank * ranks,
         output_bytes=OUTPUT_BYTES,
+        ranks=ranks,
     )
 
 

@@ -13,13 +13,15 @@ and kills; sandbox_claims says what a record may claim. lockdown, landlock and s
 
 from harness.sandbox_launch import SandboxError
 from harness.sandbox_levels import WORKER_FILES, Trial, choose, stage, try_levels
-from harness.sandbox_plan import Inside, Interpreter, Limits, Mounts, policy_for
+from harness.sandbox_plan import RANKS_LEVELS, Card, Inside, Interpreter, Limits, Mounts, policy_for
 from harness.sandbox_process import Exit, Killed, Sandbox, protect_parent
 from harness.sandbox_watch import Breach
 
 __all__ = [
+    "RANKS_LEVELS",
     "WORKER_FILES",
     "Breach",
+    "Card",
     "Exit",
     "Inside",
     "Interpreter",

@@ -12,11 +12,13 @@ class _Claims(NamedTuple):
     lacks: tuple[str, ...]
 
 
+_NO_NETWORK = "there is no network"
+_OWN_LOOPBACK = "there is no network but a loopback of its own, over which its processes talk"
 _LEVELS = {
     Level.NAMESPACES: _Claims(
         holds=(
             "validation data, home folders and other processes cannot be seen",
-            "there is no network",
+            _NO_NETWORK,
             "nothing outside the private scratch can be written",
             "the whole process tree dies with the run",
         ),
@@ -80,9 +82,12 @@ def report(
     memory_bound: Literal["cgroup", "polled"],
     tree_kill: TreeKill,
     as_root: bool,
+    loopback: bool = False,
 ) -> SandboxReport:
-    """The record's account of one sandbox. `landlock_abi`: what is enforced, 0 for nothing."""
+    """The record's account of one sandbox. `landlock_abi`: what is enforced, 0 for nothing; `loopback`: its processes
+    may talk to each other."""
     claims = _LEVELS[level]
+    holds = [_OWN_LOOPBACK if loopback and words == _NO_NETWORK else words for words in claims.holds]
     lacks = list(claims.lacks)
     if level in (Level.UID, Level.LANDLOCK) and landlock_abi < 6:
         lacks.append(_OLD_LANDLOCK)
@@ -95,6 +100,6 @@ def report(
         landlock_abi=landlock_abi,
         memory_bound=memory_bound,
         tree_kill=tree_kill,
-        guarantees=(*claims.holds, _MEMORY[memory_bound]),
+        guarantees=(*holds, _MEMORY[memory_bound]),
         not_covered=tuple(lacks),
     )

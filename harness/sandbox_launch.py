@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness import bubblewrap
-from harness.sandbox_plan import Inside, Interpreter, Limits, Mounts
+from harness.sandbox_plan import Card, Inside, Interpreter, Limits, Mounts
 
 START_PATIENCE_S = 20.0
 _SETPRIV_FOLDERS = "/usr/bin:/bin:/usr/sbin:/sbin"  # what the sandbox shows, too
@@ -58,7 +58,7 @@ def in_namespaces(
     inside: Inside,
     limits: Limits,
     interpreter: Interpreter,
-    devices: tuple[str, ...],
+    cards: tuple[Card, ...],
     admit: Callable[[int], None],
 ) -> Launched:
     """The worker in namespaces of its own; `admit` takes their first process before it starts anything.
@@ -86,7 +86,7 @@ def in_namespaces(
             limits,
             interpreter,
             launch.environment,
-            devices=devices,
+            cards=cards,
             as_root=launch.user is not None,
             info_fd=info_in.fileno(),
             block_fd=block_out.fileno(),

@@ -18,7 +18,11 @@ from harness.sandbox_process import Sandbox
 from harness.sandbox_trial import Findings, Question
 
 # Everything that the worker may import besides the standard library and msgspec.
-WORKER_FILES = ("__init__.py", "worker.py", "protocol.py", "lockdown.py", "landlock.py", "seccomp.py", "syscalls.py")
+WORKER_FILES = (
+    *("__init__.py", "worker.py", "ranks.py", "protocol.py"),
+    *("entry_config.py", "entry_failure.py", "entry_module.py", "entry_run.py", "entry_scorer.py"),
+    *("lockdown.py", "landlock.py", "seccomp.py", "syscalls.py"),
+)
 _TRIAL = "sandbox_trial.py"
 _LIMITS = Limits(
     memory_bytes=1024 * MIB,

@@ -27,6 +27,17 @@ ETC_FILES = (
 PROCESSOR_FACTS = "/sys/devices/system/cpu"
 DEVICE_NODES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 NVIDIA_NODES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
+LOOPBACK = "lo"
+# Where several ranks may run: with a network of their own, or with no protection at all.
+RANKS_LEVELS = (Level.NAMESPACES, Level.NONE)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One NVIDIA GPU that is granted, whole: slices of one (MIG) have further nodes, in /dev/nvidia-caps."""
+
+    minor: int  # of its node /dev/nvidia<minor>; the driver's numbering may be another than CUDA's
+    uuid: str = ""  # "GPU-…", by which CUDA tells it from others; empty: not known, the nodes alone decide
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,7 @@ class Limits:
     open_files: int  # a process
     threads: int  # processor cores granted
     output_bytes: int  # written to stdout and stderr
+    ranks: int = 1  # processes that share the cores evenly; several may talk to each other over loopback
 
 
 @dataclass(frozen=True)
@@ -126,10 +138,9 @@ def inside_of(level: Level, mounts: Mounts) -> Inside:
     )
 
 
-def device_nodes(devices: tuple[str, ...]) -> tuple[str, ...]:
-    """The nodes behind `devices` ("cuda:0", …): the granted cards alone, and the driver's shared ones."""
-    cards = tuple(f"/dev/nvidia{name.removeprefix('cuda:')}" for name in devices if name.startswith("cuda:"))
-    return (*cards, *NVIDIA_NODES) if cards else ()
+def device_nodes(cards: tuple[Card, ...]) -> tuple[str, ...]:
+    """The nodes of the granted cards alone, and the driver's shared ones; none without a card."""
+    return (*(f"/dev/nvidia{card.minor}" for card in cards), *NVIDIA_NODES) if cards else ()
 
 
 def policy_for(
@@ -138,7 +149,7 @@ def policy_for(
     inside: Inside,
     interpreter: Interpreter,
     *,
-    devices: tuple[str, ...] = (),
+    cards: tuple[Card, ...] = (),
     parent_pid: int,
     others: int = 0,
     memory_bound: Literal["cgroup", "polled"] = "polled",
@@ -152,6 +163,7 @@ def policy_for(
         memory_bound: "polled" adds a limit to each process, because a poll may come late.
         seccomp: the system has it; only level none may go without.
     """
+    loopback = limits.ranks > 1 and level in RANKS_LEVELS
     rlimits = {
         "NPROC": limits.processes + others,
         "NOFILE": limits.open_files,
@@ -159,11 +171,11 @@ def policy_for(
         "CORE": 0,
         "MSGQUEUE": 0,
     }
-    nodes = device_nodes(devices)
+    nodes = device_nodes(cards)
     if memory_bound == "polled" and not nodes:  # CUDA reserves far more than it uses
         rlimits["DATA"] = limits.memory_bytes
     if level is Level.NONE:
-        return Policy(seccomp=seccomp, rlimits=rlimits, parent_pid=parent_pid, die_with_parent=True)
+        return Policy(seccomp=seccomp, loopback=loopback, rlimits=rlimits, parent_pid=parent_pid, die_with_parent=True)
     namespaces = level is Level.NAMESPACES
     return Policy(
         landlock=True,
@@ -179,6 +191,7 @@ def policy_for(
         # The driver names its threads through /proc.
         devices=(*DEVICE_NODES, *((*nodes, "/proc") if nodes else ())),
         seccomp=True,
+        loopback=loopback,
         rlimits=rlimits,
         # In a namespace of its own the worker can neither see the parent nor be its child.
         parent_pid=None if namespaces else parent_pid,
@@ -187,7 +200,7 @@ def policy_for(
     )
 
 
-def environment_for(limits: Limits, inside: Inside, devices: tuple[str, ...] = ()) -> dict[str, str]:
+def environment_for(limits: Limits, inside: Inside, cards: tuple[Card, ...] = ()) -> dict[str, str]:
     """The worker's whole environment; nothing of the host's passes, but for a GPU's library path (see Sandbox)."""
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -196,9 +209,17 @@ def environment_for(limits: Limits, inside: Inside, devices: tuple[str, ...] = (
         "USER": "entry",
         "LOGNAME": "entry",
         "LANG": "C.UTF-8",
-        "OMP_NUM_THREADS": str(limits.threads),
+        "OMP_NUM_THREADS": str(max(1, limits.threads // limits.ranks)),
     }
-    if device_nodes(devices):
-        environment["CUDA_CACHE_PATH"] = f"{inside.scratch}/.cuda"
-        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    if limits.ranks > 1:  # left to themselves, both would look the host's name up, or take another interface
+        environment |= {"GLOO_SOCKET_IFNAME": LOOPBACK, "NCCL_SOCKET_IFNAME": LOOPBACK}
+    if cards:
+        environment |= {
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_CACHE_PATH": f"{inside.scratch}/.cuda",
+            "TRITON_CACHE_DIR": f"{inside.scratch}/.triton",
+            "TORCHINDUCTOR_CACHE_DIR": f"{inside.scratch}/.inductor",
+        }
+        if all(card.uuid for card in cards):  # cuda:0 is the first card given, whatever the driver's order
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(card.uuid for card in cards)
     return environment

@@ -19,7 +19,7 @@ from harness.protocol import Policy
 from harness.result import Level, SandboxReport
 from harness.sandbox_launch import Launch, Launched, SandboxError
 from harness.sandbox_output import Output
-from harness.sandbox_plan import Interpreter, Limits, Mounts, environment_for, inside_of, policy_for
+from harness.sandbox_plan import RANKS_LEVELS, Card, Interpreter, Limits, Mounts, environment_for, inside_of, policy_for
 from harness.sandbox_watch import Breach, Watch
 from harness.syscalls import PR_SET_DUMPABLE, prctl
 
@@ -55,7 +55,7 @@ class Sandbox:
         level: Level,
         mounts: Mounts,
         limits: Limits,
-        devices: tuple[str, ...] = (),
+        cards: tuple[Card, ...] = (),
         *,
         program: str = "harness/worker.py",
         interpreter: Interpreter | None = None,
@@ -68,7 +68,7 @@ class Sandbox:
         self.inside = inside_of(level, mounts)
         self._mounts = mounts
         self._limits = limits
-        self._devices = devices
+        self._cards = cards
         self._program = program
         self._interpreter = interpreter or Interpreter.current()
         self._as_root = os.geteuid() == 0
@@ -110,6 +110,8 @@ class Sandbox:
             SandboxError: the level does not work here, with what the system said.
             UserError: a folder can't be reached by the worker's own user.
         """
+        if self._limits.ranks > 1 and self.level not in RANKS_LEVELS:
+            raise SandboxError(f"level {self.level} has no network of its own for {self._limits.ranks} processes")
         self._prepare_folders()
         self._cgroup = Cgroup.create(self._limits.memory_bytes, self._limits.processes)
         self._socket, theirs = socket.socketpair()
@@ -142,7 +144,7 @@ class Sandbox:
         if self.level is not Level.NAMESPACES:
             return sandbox_launch.plainly(launch, self.inside, self._admit)
         return sandbox_launch.in_namespaces(
-            launch, self._mounts, self.inside, self._limits, self._interpreter, self._devices, self._admit
+            launch, self._mounts, self.inside, self._limits, self._interpreter, self._cards, self._admit
         )
 
     @property
@@ -161,7 +163,7 @@ class Sandbox:
                 self._limits,
                 self.inside,
                 self._interpreter,
-                devices=self._devices,
+                cards=self._cards,
                 parent_pid=os.getpid(),
                 others=threads_of(os.geteuid()) if same_user else 0,
                 memory_bound=self._memory_bound,
@@ -185,6 +187,7 @@ class Sandbox:
             memory_bound=self._memory_bound,
             tree_kill=tree_kill,
             as_root=self._as_root,
+            loopback=self.policy.loopback,
         )
 
     # -------------------------------------------------------------------------------------------------- watch
@@ -194,6 +197,12 @@ class Sandbox:
         """What the tree has printed."""
         assert self._output is not None, "start() comes first"
         return self._output
+
+    def pids(self) -> frozenset[int]:
+        """The living processes of the tree, by the host's numbers; empty once it is dead."""
+        if self._tree is None or self._ended is not None:
+            return frozenset()
+        return frozenset(process.pid for process in self._tree.processes())
 
     def memory_bytes(self) -> int:
         """What the whole tree holds now, anonymous and shared memory; 0 once it is dead."""
@@ -316,8 +325,8 @@ class Sandbox:
                 self._cgroup = None
 
     def _environment(self) -> dict[str, str]:
-        environment = environment_for(self._limits, self.inside, self._devices)
-        if self._devices and "LD_LIBRARY_PATH" in os.environ:  # where libcuda is not in ld.so.cache
+        environment = environment_for(self._limits, self.inside, self._cards)
+        if self._cards and "LD_LIBRARY_PATH" in os.environ:  # where libcuda is not in ld.so.cache
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
         return environment
 

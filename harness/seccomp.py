@@ -5,7 +5,7 @@ argument i at 16 + 8 i, little-endian). It is a deny-list, because torch, compil
 kernel for an allow-list to be kept right; what bounds files is Landlock and the mount namespace, not this.
 
 Not covered: anything behind a pointer (paths, socket addresses) is invisible to a filter; pathname unix sockets can
-be connected to wherever the file system shows one.
+be connected to wherever the file system shows one, and with `loopback` TCP goes wherever the network namespace leads.
 """
 
 import ctypes
@@ -125,7 +125,9 @@ _CLONE, _PRLIMIT64, _IOCTL, _FCNTL, _PRCTL = (56, 220), (302, 261), (16, 29), (7
 _KILL, _TGKILL, _PIDFD_OPEN = (62, 129), (234, 131), (434, 434)
 _RT_SIGQUEUEINFO, _RT_TGSIGQUEUEINFO = (129, 138), (297, 240)
 
-_AF_UNIX = 1
+_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
+_SOCK_TYPE_MASK, _SOCK_STREAM = 0xF, 1  # the other bits of the type are SOCK_CLOEXEC and SOCK_NONBLOCK
+_IPPROTO_TCP, _NETLINK_ROUTE = 6, 0
 _CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone takes (CLONE_NEWTIME is clone3's and unshare's)
 # Terminals take typed input (TIOCSTI, TIOCLINUX, TIOCCONS); FIOSETOWN and SIOCSPGRP send signals to strangers.
@@ -134,7 +136,8 @@ _FCNTLS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: the same by another do
 # PR_SET_DUMPABLE hides memory from the parent's measure; PR_SET_CHILD_SUBREAPER and PR_SET_PTRACER reshape the tree.
 _PRCTLS = (PR_SET_DUMPABLE, 36, 0x59616D61)
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF_LD|W|ABS, BPF_JMP|…, BPF_RET
+# BPF_LD|W|ABS, BPF_JMP|…, BPF_ALU|AND, BPF_RET
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _EPERM, _ENOSYS = _ERRNO | 1, _ERRNO | 38
 _PRETEND = _ERRNO | 0  # not done, and answered with success
@@ -151,8 +154,12 @@ class Step(NamedTuple):
     value: int
 
 
-def program(machine: str, parent_pid: int | None) -> tuple[Step, ...]:
-    """The filter for `machine` (a key of MACHINES); `parent_pid` may not be signalled."""
+def program(machine: str, parent_pid: int | None, *, loopback: bool = False) -> tuple[Step, ...]:
+    """The filter for `machine` (a key of MACHINES); `parent_pid` may not be signalled.
+
+    loopback: TCP sockets may be opened as well, and the one kind of netlink socket that lists the interfaces, which
+    gloo and NCCL ask for before they listen.
+    """
     audit, column = MACHINES[machine]
     steps = [
         Step(_LOAD, 0, 0, _ARCHITECTURE_AT),
@@ -183,8 +190,9 @@ def program(machine: str, parent_pid: int | None) -> tuple[Step, ...]:
     # success, because programs that ask for a session of their own (subprocess, compilers) do not need it.
     answer(_SETSID, _PRETEND)
     answer(_SETPGID, _PRETEND)
-    for call in (_SOCKET, _SOCKETPAIR):  # data loaders need AF_UNIX
-        examine(call, 0, *equal(_AF_UNIX, _ALLOW), otherwise=_EPERM)
+    # Data loaders need AF_UNIX.
+    examine(_SOCKET, 0, *equal(_AF_UNIX, _ALLOW), *(_network_sockets() if loopback else ()), otherwise=_EPERM)
+    examine(_SOCKETPAIR, 0, *equal(_AF_UNIX, _ALLOW), otherwise=_EPERM)
     examine(
         _CLONE,
         0,
@@ -210,8 +218,26 @@ def program(machine: str, parent_pid: int | None) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def install(parent_pid: int | None) -> None:
-    """Put the filter on every thread of this process, for good.
+def _network_sockets() -> tuple[Step, ...]:
+    """For socket(), with the family loaded: TCP and interface lists pass, everything else falls out at the end."""
+    kind, protocol = Step(_LOAD, 0, 0, 16 + 8 * 1), Step(_LOAD, 0, 0, 16 + 8 * 2)
+    allow = Step(_RETURN, 0, 0, _ALLOW)
+    stream = (
+        kind,
+        Step(_AND, 0, 0, _SOCK_TYPE_MASK),
+        Step(_EQUAL, 0, 4, _SOCK_STREAM),
+        protocol,
+        Step(_EQUAL, 1, 0, 0),  # the family's default, which is TCP
+        Step(_EQUAL, 0, 1, _IPPROTO_TCP),
+        allow,
+    )
+    internet = (Step(_EQUAL, 1, 0, _AF_INET), Step(_EQUAL, 0, len(stream), _AF_INET6), *stream)
+    interfaces = (protocol, Step(_EQUAL, 0, 1 + len(internet), _NETLINK_ROUTE), allow)
+    return (Step(_EQUAL, 0, len(interfaces), _AF_NETLINK), *interfaces, *internet)
+
+
+def install(parent_pid: int | None, *, loopback: bool = False) -> None:
+    """Put the filter on every thread of this process, for good; arguments as for `program`.
 
     Raises:
         OSError: unknown architecture, or the kernel refuses.
@@ -219,7 +245,7 @@ def install(parent_pid: int | None) -> None:
     machine = platform.machine()
     if machine not in MACHINES:
         raise OSError(38, f"no seccomp filter for {machine}")
-    code = b"".join(struct.pack("=HBBI", *step) for step in program(machine, parent_pid))
+    code = b"".join(struct.pack("=HBBI", *step) for step in program(machine, parent_pid, loopback=loopback))
     buffer = ctypes.create_string_buffer(code, len(code))
     fprog = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
     no_new_privileges()

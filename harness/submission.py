@@ -21,7 +21,7 @@ import msgspec
 from harness import hidden_data, repository
 from harness.errors import UserError, nearest
 from harness.folder import Problem, read_folder, safe_path
-from harness.overrides import ConfigField, fields_of, parse_overrides
+from harness.overrides import ConfigField, parse_overrides, settable
 from harness.protocol import printable
 from harness.result import Author, Entry, Source, SourceFile
 from harness.strict_toml import TomlError, decode
@@ -74,7 +74,7 @@ class Submission:
     name: str
     entry: Entry
     source: Source
-    fields: tuple[ConfigField, ...] | None  # of Config; None: its source does not tell them plainly
+    fields: tuple[ConfigField, ...] | None  # of Config, and the preset; None: the source does not tell them plainly
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _examine(folder: Path, name: str) -> _Examined:
         problems += _function_problems("config.py", trees["config.py"], CONFIG_FUNCTIONS, {})
         config = _last_class(trees["config.py"], "Config")
         problems += _config_problems(config)
-        fields = fields_of(config) if config is not None else None
+        fields = settable(trees["config.py"], config) if config is not None else None
     entry = None
     if "submission.toml" in read.texts:
         card = _card(read.texts["submission.toml"], name)

@@ -49,19 +49,22 @@ class Limits(_Part, frozen=True, kw_only=True):
 class Resources(_Part, frozen=True, kw_only=True):
     """What a run gets; a ranked run gets exactly this."""
 
-    accelerator: str  # "cpu", or what the device's name must contain, e.g. "Tesla T4"
-    count: int = 1  # accelerators, one rank each
+    accelerator: str  # "cpu", or the device's name, e.g. "Tesla T4"; speedrun/fitness.py says what meets it
+    accelerator_gib: float | None = None  # its memory, ± 10 %: cards of one name come with other memories; None: any
+    count: int = 1  # processes that train together (ranks), with an accelerator each where the track has them
     threads: int  # CPU threads of a rank
-    memory_gib: float
+    memory_gib: float  # of the host, for all ranks together
     processes: int  # processes and threads of the whole tree
     scratch_mib: int
 
     def __post_init__(self) -> None:
         _require(self.accelerator == self.accelerator.strip() != "", 'accelerator must be "cpu" or a device\'s name')
+        gib = self.accelerator_gib
+        _require(gib is None or 0 < gib < math.inf, "accelerator_gib must be above zero")
+        _require(gib is None or self.accelerator != "cpu", "accelerator_gib belongs to a track with an accelerator")
         for name in ("count", "threads", "processes", "scratch_mib"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        _require(self.accelerator != "cpu" or self.count == 1, "count must be 1 on a cpu track")
-        _require(self.processes >= self.threads, "processes must be at least threads")
+        _require(self.processes >= self.threads * self.count, "processes must be at least threads × count")
         _require(0 < self.memory_gib < math.inf, "memory_gib must be above zero")
 
 
@@ -86,13 +89,15 @@ class ScoreRules(_Part, frozen=True, kw_only=True):
 class Gates(_Part, frozen=True, kw_only=True):
     """What a model must be to be ranked at all."""
 
-    parameters_min: int | None = None
+    parameters_min: int | None = None  # counted by the worker, shared ones once
     parameters_max: int | None = None
+    declared_tokens_min: int | None = None  # that the entry says it has trained on (nobody can count them for it)
 
     def __post_init__(self) -> None:
-        least, most = self.parameters_min, self.parameters_max
+        least, most, declared = self.parameters_min, self.parameters_max, self.declared_tokens_min
         _require(least is None or least >= 1, "parameters_min must be at least 1")
         _require(most is None or most >= (least or 1), "parameters_max must be at least 1 and not below parameters_min")
+        _require(declared is None or declared >= 1, "declared_tokens_min must be at least 1")
 
 
 class Ranking(_Part, frozen=True, kw_only=True):
@@ -100,12 +105,15 @@ class Ranking(_Part, frozen=True, kw_only=True):
 
     runs: int  # at least so many
     alpha: float  # of every test of significance
-    least_gain_nats: float  # a new record is better by this and beyond noise
+    least_gain_nats: float | None = None  # lowest-loss: a new record is better by this and beyond noise
+    least_gain_s: float | None = None  # fastest-to-loss: likewise
 
     def __post_init__(self) -> None:
         _require(self.runs >= 1, "runs must be at least 1")
         _require(0 < self.alpha < 0.5, "alpha must lie between 0 and 0.5")
-        _require(0 <= self.least_gain_nats < math.inf, "least_gain_nats must be zero or more")
+        for name in ("least_gain_nats", "least_gain_s"):
+            value = getattr(self, name)
+            _require(value is None or 0 <= value < math.inf, f"{name} must be zero or more")
 
 
 class TrackFile(_Part, frozen=True, kw_only=True):
@@ -117,6 +125,7 @@ class TrackFile(_Part, frozen=True, kw_only=True):
     rules: str  # words, in paragraphs
     objective: Literal["lowest-loss", "fastest-to-loss"]
     dataset: str
+    train_tokens: int | None = None  # the first so many training tokens are all that a run sees; None: all of them
     limits: Limits
     resources: Resources
     score: ScoreRules
@@ -129,9 +138,16 @@ class TrackFile(_Part, frozen=True, kw_only=True):
         _require(bool(_ID.fullmatch(self.dataset)), "dataset must be the id of a data set")
         _require(self.title == self.title.strip() != "" and "\n" not in self.title, "title must be one line")
         _require(bool(self.rules.strip()), "rules must say what the track is about")
+        _require(self.train_tokens is None or self.train_tokens >= 1, "train_tokens must be at least 1, or absent")
         timed = self.objective == "fastest-to-loss"
         _require(
             timed == (self.score.target_nats is not None), "fastest-to-loss, and no other, needs score.target_nats"
+        )
+        _require(not timed or self.ranking.runs >= 2, "runs must be at least 2 where a mean loss is tested on a target")
+        gain, other = ("least_gain_s", "least_gain_nats") if timed else ("least_gain_nats", "least_gain_s")
+        _require(
+            getattr(self.ranking, gain) is not None and getattr(self.ranking, other) is None,
+            f"{self.objective} needs ranking.{gain} and takes no {other}",
         )
 
 

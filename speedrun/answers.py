@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from harness.result import Device, Level, Record, Verdict
+from harness.result import Calibration, Device, Level, Record, Verdict
 from harness.track import Track
 from leaderboard.ranking import Board
 
@@ -112,6 +112,7 @@ class Tracks(Answer, frozen=True, kw_only=True, tag="tracks"):
     """Every track."""
 
     tracks: tuple[Track, ...]
+    written: tuple[str, ...] = ()  # files
 
 
 class ShownTrack(Answer, frozen=True, kw_only=True, tag="track"):
@@ -126,9 +127,14 @@ class DatasetState(_Value, frozen=True, kw_only=True):
     id: str
     prepared: bool
     imported: bool  # made by `data import` on this machine
-    train_tokens: int
+    pinned: bool  # every shard has a hash that everybody's must have
+    train_tokens: int  # in all; planned where it is not known yet
+    prepared_tokens: int  # of the first training tokens, here
     val_tokens: int
     vocab_size: int
+    disk_bytes: int  # here
+    needed_bytes: int  # for all of it
+    left_out: int  # training documents that share a run of tokens with held-out text
     floor_nats: float | None
 
 
@@ -162,6 +168,14 @@ class TrackFit(_Value, frozen=True, kw_only=True):
     prepared: bool
 
 
+class DeviceState(_Value, frozen=True, kw_only=True):
+    """An accelerator as it is now."""
+
+    minor: int  # its node is /dev/nvidia<minor>
+    device: Device
+    processes: int  # that compute on it
+
+
 class Diagnosis(Answer, frozen=True, kw_only=True, tag="doctor"):
     """What this machine can do."""
 
@@ -171,7 +185,8 @@ class Diagnosis(Answer, frozen=True, kw_only=True, tag="doctor"):
     cores: int  # logical cores of the machine
     usable_cores: float  # that a run may use
     memory_gib: float
-    devices: tuple[Device, ...]
+    devices: tuple[DeviceState, ...]
+    calibration: tuple[Calibration, ...]  # of what could be measured; the processor with the usable cores
     torch: str | None  # None: not installed
     levels: tuple[LevelTrial, ...]
     chosen: Level | None  # None: no level works but `none`

@@ -118,6 +118,9 @@ def run(
     dataset: Annotated[
         str | None, typer.Option(metavar="ID", help="Practise on another data set than the track's.")
     ] = None,
+    practice: Annotated[
+        bool, typer.Option("--practice", help="Run it anywhere, with the track's limits; scored and never ranked.")
+    ] = False,
     level: Annotated[
         Level | None,
         typer.Option(
@@ -145,6 +148,7 @@ def run(
         extra=context.args,
         options=[option for parameter in context.command.params for option in parameter.opts],
         dataset=dataset,
+        practice=practice,
         level=Level.NONE if no_sandbox else level,
         wait=not no_wait,
         keep=keep,
@@ -194,12 +198,17 @@ def show(
 @app.command(epilog="Example: speedrun tracks cpu-1min")
 def tracks(
     track: Annotated[str | None, typer.Argument(metavar="[TRACK]", help="Show this one with its rules.")] = None,
+    render: Annotated[bool, typer.Option("--render", help="Write every track into docs/tracks.md.")] = False,
     json: Json = False,
 ) -> Reply:
     """List the tracks, or show one with its rules."""
     from speedrun.commands import tracks
 
     workspace = find_workspace()
+    if render:
+        if track is not None:
+            raise UserError(f"--render writes every track; leave {track[:60]} out")
+        return Reply(tracks.render(workspace), json)
     return Reply(tracks.tracks(workspace) if track is None else tracks.track(workspace, track), json)
 
 
@@ -222,18 +231,23 @@ def data_list(json: Json = False) -> Reply:
     return Reply(data.datasets(find_workspace()), json)
 
 
-@data_app.command("prepare", epilog="Example: speedrun data prepare tales")
+@data_app.command("prepare", epilog="Example: speedrun data prepare blueberry-1b --tokens 100M")
 def data_prepare(
     dataset: Annotated[str, typer.Argument(metavar="ID", help="A data set; speedrun data list shows them.")],
+    tokens: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Only the first N training tokens: 100M, 1B, 40_960_000; default: all."),
+    ] = None,
     pin: Annotated[
         bool, typer.Option("--pin", help="For maintainers: write its counts and hashes into its manifest.")
     ] = False,
     json: Json = False,
 ) -> Reply:
-    """Make a data set ready in the cache."""
+    """Make a data set ready in the cache. What is broken off goes on there the next time."""
     from speedrun.commands import data
 
-    return Reply((data.pin if pin else data.prepare)(find_workspace(), dataset), json)
+    wanted = None if tokens is None else data.parse_tokens(tokens)
+    return Reply((data.pin if pin else data.prepare)(find_workspace(), dataset, wanted), json)
 
 
 @data_app.command("verify", epilog="Example: speedrun data verify tales")

@@ -1,4 +1,4 @@
-"""One run at a time on a device: whoever shares it with another run measures nothing.
+"""One run at a time on a machine's devices: whoever shares one with another run measures nothing.
 
 A lock file for each device lies in a folder that all users of the machine share, so that two people's runs wait for
 each other too. The lock is the kernel's, on an open file: it is gone when its holder is, however that ended. Beside it
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.accelerators import Accelerator
 from harness.errors import UserError
 from leaderboard.text import plain
 
@@ -39,6 +40,11 @@ def locks_folder() -> Path:
     return Path(named) if named else Path(tempfile.gettempdir()) / "speedrun-locks"
 
 
+def names(accelerators: Sequence[Accelerator]) -> tuple[str, ...]:
+    """The devices that a run with these accelerators holds: the processor's cores feed every run."""
+    return ("cpu", *(f"gpu-{accelerator.minor}" for accelerator in accelerators))
+
+
 @contextlib.contextmanager
 def hold(
     devices: Sequence[str], entry: str, *, wait: bool, say: Callable[[str], None], folder: Path | None = None
@@ -46,7 +52,7 @@ def hold(
     """Holds all the devices, and frees them when the block is left.
 
     Args:
-        devices: names, e.g. "cpu" or a card's own id.
+        devices: what `names` gives.
         entry: what those who wait are told.
         wait: for as long as it takes; otherwise a device in use is an error.
         say: gets one line for each device that must be waited for.

@@ -1,17 +1,14 @@
-"""Every answer as text. The longer ones have pages of their own: board_page, run_page."""
+"""Every answer as text. The longer ones have pages of their own: board_page, run_page, track_page."""
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from harness.protocol import printable
-from harness.track import Track
+from data.watching import size
 from leaderboard.table import count
 from leaderboard.text import plain
-from speedrun import board_page, run_page
+from speedrun import board_page, run_page, track_page
 from speedrun.answers import (
     Answer,
     Checked,
@@ -19,6 +16,7 @@ from speedrun.answers import (
     DatasetReady,
     Datasets,
     DatasetState,
+    DeviceState,
     Diagnosis,
     Ran,
     Shown,
@@ -43,14 +41,18 @@ def show(value: Answer, console: Console) -> None:
             _created(value, console)
         case Checked():
             _checked(value, console)
-        case Tracks(tracks=tracks):
-            _tracks(tracks, console)
+        case Tracks():
+            track_page.show_tracks(value, console)
         case ShownTrack(track=track):
-            _track(track, console)
+            track_page.show_track(track, console)
         case Datasets(datasets=datasets):
             _datasets(datasets, console)
         case DatasetReady():
-            _line(console, GOOD, f"{value.dataset.id} is {value.done}: {_size(value.dataset)}")
+            _line(
+                console,
+                GOOD,
+                f"{value.dataset.id} is {value.done}: {_size(value.dataset)} ({_readiness(value.dataset)})",
+            )
         case Diagnosis():
             _diagnosis(value, console)
         case _:
@@ -75,75 +77,31 @@ def _checked(value: Checked, console: Console) -> None:
         _line(console, GOOD, f"{value.name} keeps every static rule")
 
 
-def _tracks(tracks: Sequence[Track], console: Console) -> None:
-    table = _table("Track", "Objective", "Limit (s)", "Hardware", "Data set", "Runs", "Title")
-    for track in tracks:
-        cells = (
-            track.id,
-            _objective(track),
-            f"{track.limits.train_s:,g}",
-            _granted(track),
-            track.dataset,
-            str(track.ranking.runs),
-            plain(track.title, 120),
-        )
-        table.add_row(*map(Text, cells))
-    console.print(table)
-    _say(console, "speedrun tracks TRACK shows one with its rules")
-
-
-def _track(track: Track, console: Console) -> None:
-    limits, gates = track.limits, track.gates
-    console.print(Text(f"{track.id}, version {track.version}: {plain(track.title, 200)}", style="bold"), soft_wrap=True)
-    for line in printable(track.rules.strip(), 20_000).split("\n"):
-        _say(console, line)
-    console.print()
-    facts = [
-        ("objective", _objective(track)),
-        ("data set", f"{track.dataset}, scored on {_scored(track)}, windows of at most {track.score.max_context:,}"),
-        (
-            "time",
-            f"training {limits.train_s:g} s, set-up {limits.setup_s:g} s, saving {limits.save_s:g} s, "
-            f"scoring and twin {limits.evaluation_s:g} s each",
-        ),
-        ("hardware", f"{_granted(track)}, {track.resources.memory_gib:g} GiB, {track.resources.processes} processes"),
-        ("artifact", f"at most {limits.artifact_mib:g} MiB"),
-    ]
-    if gates.parameters_min is not None or gates.parameters_max is not None:
-        most = f"{gates.parameters_max:,}" if gates.parameters_max is not None else "any number"
-        facts.append(("parameters", f"{gates.parameters_min or 0:,} to {most}"))
-    facts.append(("ranked by", f"the mean of {track.ranking.runs} or more runs"))
-    facts.append(("file", f"sha256 {track.sha256[:12]}"))
-    _facts(console, facts)
-
-
-def _objective(track: Track) -> str:
-    if track.score.target_nats is None:
-        return "lowest loss"
-    return f"fastest to {track.score.target_nats:g} nats/token"
-
-
-def _granted(track: Track) -> str:
-    resources = track.resources
-    threads = f"{resources.threads} CPU {'thread' if resources.threads == 1 else 'threads'}"
-    return threads if resources.accelerator == "cpu" else f"{resources.count} × {plain(resources.accelerator, 60)}"
-
-
-def _scored(track: Track) -> str:
-    targets = f"{track.score.targets:,} tokens" if track.score.targets is not None else "all"
-    return f"{targets} of {track.score.split}"
-
-
 def _datasets(datasets: Sequence[DatasetState], console: Console) -> None:
     for dataset in datasets:
-        state = "prepared" if dataset.prepared else "not prepared"
-        own = ", imported here" if dataset.imported else ""
-        _line(console, GOOD if dataset.prepared else Text("·"), f"{dataset.id}: {_size(dataset)} ({state}{own})")
+        mark = GOOD if dataset.prepared else Text("·")
+        _line(console, mark, f"{dataset.id}: {_size(dataset)} ({_readiness(dataset)})")
     if not datasets:
         _say(console, "there are no data sets")
-    missing = [dataset.id for dataset in datasets if not dataset.prepared]
+    missing = sorted((dataset for dataset in datasets if not dataset.prepared), key=lambda dataset: not dataset.pinned)
     if missing:
-        _say(console, f"speedrun data prepare {missing[0]} makes it ready; speedrun run does so by itself")
+        _say(console, f"speedrun data prepare {missing[0].id} makes it ready; speedrun run does so by itself")
+
+
+def _readiness(dataset: DatasetState) -> str:
+    """How far it is prepared, on how much disk, and whose hashes it is held to."""
+    if dataset.prepared:
+        told = [f"prepared, {size(dataset.disk_bytes)}"]
+    elif dataset.prepared_tokens:
+        ready = f"the first {count(dataset.prepared_tokens)} training tokens prepared"
+        told = [f"{ready}, {size(dataset.disk_bytes)} of {size(dataset.needed_bytes)}"]
+    else:
+        told = [f"not prepared, needs {size(dataset.needed_bytes)}"]
+    if dataset.imported:
+        told.append("imported here")
+    elif not dataset.pinned:
+        told.append("not pinned")
+    return ", ".join(told)
 
 
 def _size(dataset: DatasetState) -> str:
@@ -152,20 +110,24 @@ def _size(dataset: DatasetState) -> str:
         f"{count(dataset.val_tokens)} for validation",
         f"vocabulary {dataset.vocab_size:,}",
     ]
+    if dataset.left_out:
+        told.append(f"{dataset.left_out:,} training documents left out that repeat held-out text")
     if dataset.floor_nats is not None:
         told.append(f"floor {dataset.floor_nats:.4f} nats/token")
     return ", ".join(told)
 
 
 def _diagnosis(value: Diagnosis, console: Console) -> None:
-    devices = ", ".join(plain(f"{device.name} ({device.memory_gib:.0f} GiB)", 100) for device in value.devices)
     facts = [
         ("system", value.system),
         ("python", value.python + (f", torch {value.torch}" if value.torch else ", torch is not installed")),
         ("processor", f"{plain(value.cpu, 100)}, {value.cores} cores, {value.usable_cores:g} of them for a run"),
         ("memory", f"{value.memory_gib:.1f} GiB"),
-        ("devices", devices or "none"),
+        *(("device", plain(_device(state), 200)) for state in value.devices),
+        *(("speed", run_page.speed(calibration)) for calibration in value.calibration),
     ]
+    if not value.devices:
+        facts.insert(4, ("device", "no accelerator"))
     _facts(console, facts)
     console.print(Text("\nsandbox levels, strongest first, each tried just now", style="bold"))
     for trial in value.levels:
@@ -174,18 +136,16 @@ def _diagnosis(value: Diagnosis, console: Console) -> None:
     console.print(Text("\ntracks", style="bold"))
     for fit in value.tracks:
         data = "data prepared" if fit.prepared else f"data set {fit.dataset} not prepared yet"
-        why = f"practice only, {'; '.join(fit.obstacles)}" if fit.obstacles else "this machine qualifies"
-        _line(console, BAD if fit.obstacles else GOOD, f"{fit.track}: {why}; {data}")
+        words = f"practice only: {'; '.join(fit.obstacles)}" if fit.obstacles else f"this machine qualifies; {data}"
+        _line(console, BAD if fit.obstacles else GOOD, plain(f"{fit.track}: {words}", 300))
     for hint in value.hints:
         console.print()
         _say(console, f"hint: {hint}")
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    for heading in headings:
-        table.add_column(Text(heading), overflow="fold")
-    return table
+def _device(state: DeviceState) -> str:
+    on_it = {0: "nobody on it", 1: "1 process on it"}.get(state.processes, f"{state.processes} processes on it")
+    return f"{state.minor}: {run_page.device(state.device)}, {on_it}"
 
 
 def _facts(console: Console, facts: Sequence[tuple[str, str]]) -> None:

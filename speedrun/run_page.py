@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.protocol import printable
-from harness.result import Record, Times, TwinReport, Verdict
+from harness.result import Calibration, DatasetRef, Device, HardwareReport, Record, Times, TwinReport, Verdict
 from leaderboard.ranking import hardware
 from leaderboard.schema import Machine
 from leaderboard.table import count
@@ -153,8 +153,16 @@ def _entry_lines(record: Record) -> Iterator[tuple[str, str]]:
         yield "based on", plain(entry.based_on, 60)
     target = f", target {track.target_nats:g} nats/token" if track.target_nats is not None else ""
     yield "track", f"{track.id}, version {track.version}, {track.objective} within {track.limit_s:g} s{target}"
-    official = "official" if record.dataset.official else "not the track's own, or not pinned"
-    yield "data set", f"{plain(record.dataset.id, 60)}, vocabulary {record.dataset.vocab_size:,} ({official})"
+    yield "data set", _dataset(record.dataset)
+
+
+def _dataset(dataset: DatasetRef) -> str:
+    official = "official" if dataset.official else "not the track's own, or not pinned"
+    told = [plain(dataset.id, 60), f"vocabulary {dataset.vocab_size:,}"]
+    told += [f"{dataset.train_tokens:,} training tokens"] if dataset.train_tokens is not None else []
+    told += [f"revision {plain(dataset.revision, 60)}"] if dataset.revision else []
+    told += [f"{'with' if dataset.pinned else 'without'} pinned hashes"] if dataset.pinned is not None else []
+    return f"{', '.join(told)} ({official})"
 
 
 def _twin_numbers(twin: TwinReport) -> Iterator[tuple[str, str]]:
@@ -187,10 +195,7 @@ def _model_lines(record: Record) -> Iterator[tuple[str, str]]:
         yield "artifact", f"{artifact.bytes:,} bytes in {files}, sha256 {artifact.sha256[:12]}"
     if record.peak_memory_gib is not None:
         yield "memory", f"{record.peak_memory_gib:.2f} GiB at most"
-    if record.times.setup_processor_s is not None:
-        train = record.times.train_processor_s
-        training = f", training {train:.1f} s" if train is not None else ""
-        yield "processor", f"set-up {record.times.setup_processor_s:.1f} s{training}"
+    yield from _used_lines(record.times)
     declared = record.declared
     told = [f"{declared.steps:,} steps"] if declared.steps is not None else []
     told += [f"{count(declared.tokens)} tokens"] if declared.tokens is not None else []
@@ -202,11 +207,28 @@ def _model_lines(record: Record) -> Iterator[tuple[str, str]]:
         yield "overrides", ", ".join(f"{plain(name, 60)}={plain(text, 60)}" for name, text in record.overrides.items())
 
 
+def _used_lines(times: Times) -> Iterator[tuple[str, str]]:
+    """What the processor and the accelerators worked in each phase, where that was measured."""
+    used = (
+        ("processor", times.setup_processor_s, times.train_processor_s),
+        ("accelerator", times.setup_device_s, times.train_device_s),
+    )
+    for label, setup_s, train_s in used:
+        told = [f"set-up {setup_s:.1f} s"] if setup_s is not None else []
+        told += [f"training {train_s:.1f} s"] if train_s is not None else []
+        if told:
+            yield label, ", ".join(told)
+
+
 def _machine_lines(record: Record) -> Iterator[tuple[str, str]]:
     machine = record.environment
     yield "hardware", plain(hardware(msgspec.convert(machine, Machine, from_attributes=True)), 200)
-    for device in machine.devices:
-        yield "device", plain(f"{device.name}, {device.memory_gib:.1f} GiB, driver {device.driver or 'unknown'}", 200)
+    for card in machine.devices:
+        yield "device", plain(device(card), 200)
+    if record.ranks > 1:
+        yield "processes", f"{record.ranks} trained together"
+    if record.hardware is not None:
+        yield from _hardware_lines(record.hardware, watched=bool(machine.devices))
     load = f", load before {machine.load_before:.2f}" if machine.load_before is not None else ""
     yield "machine", f"{plain(machine.system, 100)}, {machine.cores} cores, {machine.memory_gib:.1f} GiB{load}"
     versions = {"python": machine.python, **machine.packages}
@@ -218,6 +240,45 @@ def _machine_lines(record: Record) -> Iterator[tuple[str, str]]:
         yield "", f"✓ {plain(words, 200)}"
     for words in box.not_covered:
         yield "", f"✗ not covered: {plain(words, 200)}"
+
+
+def _hardware_lines(report: HardwareReport, *, watched: bool) -> Iterator[tuple[str, str]]:
+    """Only what was measured."""
+    later = {calibration.device: calibration for calibration in report.after}
+    for before in report.before:
+        after = later.get(before.device)
+        yield "speed", f"{speed(before)} before, {_short(after) if after else 'not measured'} after"
+    if report.slowed:
+        yield "", "✗ the machine was more than a tenth slower after the run than before it"
+    if not report.samples:
+        if watched:
+            yield "watched", "✗ not at all: the driver did not answer"
+        return
+    told = [f"{plain(reason, 60)} in {share:.1%} of the samples" for reason, share in report.throttled.items()]
+    yield "throttled", ", ".join(told) or "never"
+    told = [f"{report.hottest_c:.0f} °C at most"] if report.hottest_c is not None else []
+    told += [f"{report.slowest_clock_mhz:,} MHz at least when busy"] if report.slowest_clock_mhz is not None else []
+    if report.peak_device_memory_gib is not None:
+        told.append(f"{report.peak_device_memory_gib:.2f} GiB of its memory at most")
+    told.append(f"{report.other_processes or 'no'} other {'process' if report.other_processes == 1 else 'processes'}")
+    yield "watched", f"{' · '.join(told)} ({report.samples:,} samples)"
+
+
+def device(card: Device) -> str:
+    """An accelerator and what the driver says of it."""
+    told = [card.name, f"{card.memory_gib:.1f} GiB", f"driver {card.driver or 'unknown'}"]
+    told += [f"at most {card.clock_mhz:,} MHz"] if card.clock_mhz is not None else []
+    told += [f"{card.power_limit_w:g} W"] if card.power_limit_w is not None else []
+    return ", ".join(told)
+
+
+def speed(calibration: Calibration) -> str:
+    """What a device was measured at."""
+    return f"{plain(calibration.device, 20)} {_short(calibration)}"
+
+
+def _short(calibration: Calibration) -> str:
+    return f"{calibration.matmul_tflops:.3g} TFLOP/s, copy {calibration.copy_gbps:.3g} GB/s"
 
 
 def _source_lines(record: Record) -> Iterator[tuple[str, str]]:

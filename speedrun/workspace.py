@@ -42,6 +42,10 @@ class Workspace:
         return self.root / "README.md"
 
     @property
+    def tracks_page(self) -> Path:
+        return self.root / "docs" / "tracks.md"
+
+    @property
     def board(self) -> Path:
         return self.root / "leaderboard" / "README.md"
 

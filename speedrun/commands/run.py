@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.manifest import Manifest
 from harness import environment, journal, submission
 from harness.errors import UserError
+from harness.gates import data_obstacles
 from harness.result import Level, Record, Verdict
-from harness.runner import RunRequest, run_entry
+from harness.run_request import RunRequest
+from harness.runner import run_entry
 from harness.sandbox import choose
 from harness.track import Track, find_track, list_tracks
 from leaderboard.store import Store
@@ -16,12 +19,13 @@ from speedrun import console, device_lock, live
 from speedrun.answers import Ran
 from speedrun.commands.data import find_dataset, prepared
 from speedrun.extra_options import as_pairs
-from speedrun.fitness import missing_devices, obstacles
+from speedrun.fitness import demand_data, granted, level_obstacles, obstacles, ranks, threads
 from speedrun.recovery import recover
 from speedrun.signals import Interrupts
 from speedrun.workspace import Workspace
 
 OUTSIDE = "its folder is not in speedrun/submissions"
+ASKED = "it was asked for as practice"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Wish:
     options: Sequence[str]  # the command's own, to tell slips from fields
     dataset: str | None  # None: the track's
     level: Level | None  # None: the strongest that works
+    practice: bool  # wherever it runs, and never ranked
     wait: bool  # for a device in use
     keep: int  # artifacts kept in the cache
     quiet: bool  # only the verdict
@@ -56,23 +61,33 @@ def run(workspace: Workspace, wish: Wish) -> Ran:
     overrides = submission.parse_overrides(pairs, entry.fields)
     track = _track(wish.track, workspace)
     machine = environment.machine()
-    lacking = missing_devices(track, machine)
-    if lacking:
-        raise UserError(f"{track.id} cannot run here: {lacking}; speedrun doctor shows the tracks that can")
+    against = obstacles(track, machine)
+    _insist(track, against, wish)
+    accelerators = granted(track, machine)
     dataset = find_dataset(workspace, wish.dataset or track.dataset)
+    demand_data(track, dataset)
+    for words in data_obstacles(track, dataset) if not (wish.dataset or wish.quiet) else ():
+        console.note(f"this run will not be ranked: {words}")
     with (
         Interrupts() as interrupts,
-        device_lock.hold(_devices(track), entry.name, wait=wish.wait, say=console.note),
+        device_lock.hold(device_lock.names(accelerators), entry.name, wait=wish.wait, say=console.note),
     ):
         # Trying the sandbox and preparing data are work: not beside somebody else's run.
+        level = choose(wish.level)
+        against += level_obstacles(track, level)
+        _insist(track, against, wish)
+        together = ranks(track, accelerators, level)
         request = RunRequest(
             submission=entry,
             track=track,
-            level=choose(wish.level),
-            data=prepared(workspace, dataset, quiet=wish.quiet),
+            level=level,
+            accelerators=accelerators,
+            ranks=together,
+            threads=threads(track, machine, together),
+            data=prepared(workspace, dataset, quiet=wish.quiet, tokens=_tokens(track, dataset)),
             cache=workspace.cache,
             overrides=overrides,
-            practice=(*obstacles(track, machine), *_outside(folder, workspace)),
+            practice=(*against, *((ASKED,) if wish.practice else ()), *_outside(folder, workspace)),
             keep=wish.keep,
         )
         return _runs(workspace, request, wish, interrupts)
@@ -130,11 +145,18 @@ def _track(wanted: str | None, workspace: Workspace) -> Track:
     return find_track(wanted, workspace.tracks)
 
 
-def _devices(track: Track) -> list[str]:
-    """The names of the locks that a run on this track takes."""
-    resources = track.resources
-    names = ["cpu"] if resources.accelerator == "cpu" else [f"cuda:{index}" for index in range(resources.count)]
-    return [environment.device_key(name) for name in names]
+def _insist(track: Track, obstacles: Sequence[str], wish: Wish) -> None:
+    """Nobody should learn after hours that a run could not be ranked."""
+    if obstacles and not wish.practice:
+        raise UserError(
+            f"a run on {track.id} can't be ranked here: {'; '.join(obstacles)}; --practice runs it all the same, "
+            "scored and not ranked; speedrun doctor shows the tracks that qualify"
+        )
+
+
+def _tokens(track: Track, dataset: Manifest) -> int | None:
+    """Training tokens that must be there; somebody's own text may have fewer than a track shows."""
+    return track.train_tokens if dataset.id == track.dataset else None
 
 
 def _outside(folder: Path, workspace: Workspace) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from data.importing import import_dataset
+from data.importing import import_dataset, split_of
 from data.manifest import SPLITS, Manifest, find, load_manifest
 from data.prepare import is_prepared, prepare, verify
 from harness.errors import UserError
@@ -48,9 +48,50 @@ def test_real_prose_from_one_long_file(tmp_path):
         described = manifest.splits[split]
         assert described.documents == len(texts)
         assert described.bytes == sum(len(text.encode()) for text in texts) == described.tokens - len(texts)
-    assert len(pieces["train"]) > 5 * len(pieces["val"]) > 25
+    assert len(pieces["train"]) > 3 * len(pieces["val"]) > 25
+    assert manifest.splits["train"].left_out > 0  # reference manuals repeat themselves
     everything = "".join(text for texts in pieces.values() for text in texts)
-    assert {word for text in PROSE[:3] for word in text.split()} <= set(everything.split())
+    book_words = set("\n\n".join(PROSE).split())
+    assert len(book_words & set(everything.split())) > 0.8 * len(book_words)
+
+
+def runs(texts: list[str]) -> set[bytes]:
+    """Every run of 256 bytes."""
+    return {text[i : i + 256] for text in map(str.encode, texts) for i in range(len(text) - 255)}
+
+
+def test_training_repeats_no_run_of_held_out_text(tmp_path):
+    """Some train documents are made to quote held-out ones; by brute force, exactly those that do are left out."""
+    cache = tmp_path / "cache"
+    split = {text: split_of((text.strip() + "\n").encode()) for text in PROSE}
+    held_out = [text for text in PROSE if split[text] != "train"]
+    quotes = [
+        f"Number {number} says: {text.strip()[number * 7 :][: 250 + number]}. And that is all.\n"
+        for number, text in enumerate(held_out * 2)
+    ]
+    manifest = import_dataset("prose", [jsonl(tmp_path / "prose.jsonl", PROSE + quotes)], cache)
+    told = {split: documents(manifest, cache, split) for split in SPLITS}
+    forbidden = runs(told["val"] + told["spare"])
+    assert not runs(told["train"]) & forbidden
+    given = {text.strip() + "\n" for text in PROSE + quotes} - set(told["val"]) - set(told["spare"])
+    dropped = given - set(told["train"])
+    assert all(runs([text]) & forbidden for text in dropped)
+    assert len(dropped) == manifest.splits["train"].left_out
+    assert sum(text in dropped for text in quotes) > 10
+
+
+@pytest.mark.parametrize("line", [90, 600])
+def test_a_line_that_documents_share_is_no_repeat_and_a_page_is_named(tmp_path, line):
+    """As a licence at the top of every file is: 400 documents."""
+    whole = "\n\n".join(PROSE)
+    texts = [f"{'Copyright ' * line}"[:line] + f"\n# {n}\n{whole[n * 1500 :][:1500]}" for n in range(400)]
+    files = [jsonl(tmp_path / "code.jsonl", texts)]
+    if line < 256:
+        train = import_dataset("code", files, tmp_path / "cache").splits["train"]
+        assert train.documents > 5 * train.left_out
+    else:
+        with pytest.raises(UserError, match=r"train would get 0 .*; 3\d\d training documents repeat 256 bytes of val"):
+            import_dataset("code", files, tmp_path / "cache")
 
 
 def test_short_text_files_are_one_document_each(tmp_path):
@@ -60,7 +101,8 @@ def test_short_text_files_are_one_document_each(tmp_path):
         files[-1].write_text(text[:60_000], encoding="utf-8")
     manifest = import_dataset("files", files, tmp_path / "cache")
     told = {text for split in SPLITS for text in documents(manifest, tmp_path / "cache", split)}
-    assert told == {text[:60_000].strip() + "\n" for text in PROSE}
+    assert told <= {text[:60_000].strip() + "\n" for text in PROSE}
+    assert len(told) + manifest.splits["train"].left_out == len(set(PROSE))
 
 
 def test_every_format_gives_the_same_data_set(tmp_path):
@@ -75,14 +117,16 @@ def test_every_format_gives_the_same_data_set(tmp_path):
 def test_no_document_is_in_two_splits_and_repeats_count_once(tmp_path):
     manifest = import_dataset("prose", [jsonl(tmp_path / "twice.jsonl", PROSE + PROSE)], tmp_path / "cache")
     told = [text for split in SPLITS for text in documents(manifest, tmp_path / "cache", split)]
-    assert len(told) == len(set(told)) == len(set(PROSE))
+    assert len(told) == len(set(told)) == len(set(PROSE)) - manifest.splits["train"].left_out
 
 
 def test_a_split_does_not_depend_on_the_other_documents(tmp_path):
     part = import_dataset("part", [jsonl(tmp_path / "part.jsonl", PROSE[:-9])], tmp_path / "cache")
     whole = import_dataset("whole", [jsonl(tmp_path / "whole.jsonl", PROSE)], tmp_path / "cache")
-    for split in SPLITS:
+    for split in ("val", "spare"):
         assert set(documents(part, tmp_path / "cache", split)) <= set(documents(whole, tmp_path / "cache", split))
+    held_out = {text for split in ("val", "spare") for text in documents(whole, tmp_path / "cache", split)}
+    assert not set(documents(part, tmp_path / "cache", "train")) & held_out
 
 
 def test_text_beyond_ascii_is_utf_8(tmp_path):
@@ -145,7 +189,7 @@ def test_a_parquet_file_without_text_is_one_line(tmp_path):
 def test_rows_without_text_are_left_out(tmp_path):
     texts: list[str | None] = [*PROSE, None, "", "  "]
     manifest = import_dataset("prose", [parquet(tmp_path / "holes.parquet", texts)], tmp_path / "cache")
-    assert sum(split.documents for split in manifest.splits.values()) == len(set(PROSE))
+    assert sum(split.documents + split.left_out for split in manifest.splits.values()) == len(set(PROSE))
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from data import manifest as manifests
-from data.manifest import Manifest, find, list_datasets, load_manifest, to_toml
+from data.manifest import Manifest, dataset_ids, find, load_manifest, to_toml
 from harness.errors import UserError
 
 DATASETS = Path(manifests.__file__).parent / "datasets"
@@ -15,10 +15,30 @@ TALES = (DATASETS / "tales.toml").read_text()
 
 
 @pytest.mark.parametrize("dataset", OFFICIAL)
-def test_official_manifests_are_whole_and_pinned(dataset):
+def test_official_manifests_are_pinned_or_say_that_they_are_not(dataset):
     manifest = load_manifest(DATASETS / f"{dataset}.toml")
-    assert manifest.pinned
     assert manifest.title
+    assert not manifest.resolved_here
+    if manifest.pinned:
+        assert manifest.lists_all
+    else:
+        assert manifest.source.kind == "hub"
+        assert not manifest.splits
+        assert manifest.needed_shards(1) is None
+    assert all(manifest.expected_tokens(split) > 1000 for split in ("train", "val", "spare"))
+
+
+def test_the_hub_sets_are_what_the_tracks_need():
+    cosmopedia, blueberry, fineweb = (
+        load_manifest(DATASETS / f"{name}.toml") for name in ("cosmopedia-1k", "blueberry-1b", "fineweb10b-gpt2")
+    )
+    assert cosmopedia.expected_tokens("train") == 100_000
+    assert blueberry.row_tokens == 2048
+    assert blueberry.expected_tokens("train-slice") == 512 * 2048
+    assert blueberry.source.hub.shard_rows * 2048 == 10_240_000  # of a shard: ten of them hold 100 M tokens
+    assert fineweb.expected_tokens("val") == 10_485_760 + 1
+    names = fineweb.source.hub.names()
+    assert (len(names), names[0], names[-1]) == (103, "fineweb_train_000001.bin", "fineweb_train_000103.bin")
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -52,6 +72,37 @@ def test_a_floor_is_for_an_exact_count_of_targets():
     assert manifest.floor_nats("val") == floors[manifest.splits["val"].tokens - 1]
 
 
+BLUEBERRY = (DATASETS / "blueberry-1b.toml").read_text()
+SHARDS = (DATASETS / "fineweb10b-gpt2.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "message"),
+    [
+        (BLUEBERRY, 'kind = "hub"', 'kind = "import"', r'source\.hub belongs to kind "hub"'),
+        (BLUEBERRY, 'form = "rows"', 'form = "columns"', r"form|columns"),
+        (BLUEBERRY, "shard_rows = 5000", "shard_rows = 0", r"shard_rows must be at least 1"),
+        (BLUEBERRY, "row_tokens = 2048", "", r"row_tokens belong to the form rows"),
+        (BLUEBERRY, "row_tokens = 2048", "row_tokens = 2048\nseparator = 0", r"rows of row_tokens have no separator"),
+        (BLUEBERRY, "spare = 524_288", "", r"planned must say train, val, spare"),
+        (BLUEBERRY, "spare = 524_288", "spare = 524_289", r"planned\.spare must be whole rows"),
+        (BLUEBERRY, 'tokenizer_revision = "main"', "", r"needs revisions"),
+        (SHARDS, "{number}", "000001", r"train, with \{number\} in it"),
+        (SHARDS, "first = 1", "first = 104", r"first and last"),
+        (SHARDS, "separator = 50256", "", r"ready-made shards need a separator"),
+        (SHARDS, "val = 10_485_761", "val = 10_485_761\ntrain-slice = 1", r"only ready-made rows have a train-slice"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line(tmp_path, text, old, new, message):
+    assert old in text
+    name = text.split('"')[1]
+    path = tmp_path / f"{name}.toml"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=message) as caught:
+        load_manifest(path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -64,6 +115,7 @@ def test_a_floor_is_for_an_exact_count_of_targets():
         ('file = "tales_val_000000.bin"', 'file = "../../etc/x.bin"', r"is no file name of a shard"),
         ('file = "tales_val_000000.bin"', 'file = "tales_train_000000.bin"', r"two shards have the same file"),
         ("documents = 1000", "documents = 0", r"val is empty"),
+        ("spare_000000", "Spare", r"is no file name of a shard"),
         ("splits.spare", "splits.extra", r"splits must be train, val, spare"),
         ('kind = "generator"', 'kind = "magic"', r"source\.kind|kind"),
         ('id = "tales"', 'id = "sales"', r"its id is 'sales' where 'tales' is due"),
@@ -98,9 +150,25 @@ def test_official_sets_come_first_and_cannot_be_shadowed(tmp_path):
     imported(tmp_path, "mine")
     shadow = msgspec.structs.replace(imported(tmp_path, "tales"), title="shadow")
     (tmp_path / "tales" / "manifest.toml").write_text(to_toml(shadow))
-    assert [manifest.id for manifest in list_datasets(DATASETS, tmp_path)] == [*OFFICIAL, "mine"]
+    assert dataset_ids(DATASETS, tmp_path) == (*OFFICIAL, "mine")
     assert find("mine", DATASETS, tmp_path).id == "mine"
     assert find("tales", DATASETS, tmp_path).title != "shadow"
+
+
+@pytest.mark.parametrize("content", ["", "\0" * 500, 'id = "mine"\nti'])
+def test_a_damaged_manifest_in_the_cache_names_its_folder(tmp_path, content):
+    """As a power cut may leave it; the other sets are listed."""
+    imported(tmp_path, "mine")
+    (tmp_path / "mine" / "manifest.toml").write_text(content)
+    (tmp_path / "blueberry-1b").mkdir()
+    (tmp_path / "blueberry-1b" / "manifest.toml").write_text(content)
+    assert dataset_ids(DATASETS, tmp_path) == (*OFFICIAL, "mine")
+    for name, again in (("mine", "import"), ("blueberry-1b", "prepare")):
+        line = rf"manifest data/cache/{name}/manifest\.toml.*; delete that folder and {again} it again"
+        with pytest.raises(UserError, match=line) as caught:
+            find(name, DATASETS, tmp_path)
+        assert "\n" not in str(caught.value)
+    find("tales", DATASETS, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["tails", "TALES", "../tales", ""])

@@ -1,5 +1,6 @@
 """Preparing: made once, checked every time, never half there."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -9,11 +10,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from filelock import FileLock
 
+from data import checking
 from data import prepare as preparing
 from data.manifest import Floor, Manifest, Shard, Source, Split, load_manifest, to_toml
 from data.prepare import Prepared, is_prepared, pin, prepare, verify
-from data.shards import open_shard
+from data.shards import HEADER_BYTES, open_shard, shard_sha256, write_shard
+from data.watching import Silent, size
 from harness.errors import UserError
 
 DOCUMENTS = {"train": 40, "val": 8, "spare": 4}
@@ -51,6 +55,20 @@ def pinned(tmp_path_factory) -> Path:
 @pytest.fixture
 def small(pinned) -> Manifest:
     return load_manifest(pinned)
+
+
+class Told(Silent):
+    """What a watcher was told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.steps: list[tuple[int, int]] = []
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+    def progress(self, done: int, total: int) -> None:
+        self.steps.append((done, total))
 
 
 def names(folder: Path) -> list[str]:
@@ -91,9 +109,9 @@ def test_pinning_writes_counts_hashes_and_floors(small):
 
 
 def test_a_prepared_set_is_the_shards_and_their_tokens(small, tmp_path):
-    said = []
-    prepared = prepare(small, tmp_path, said.append)
-    assert said == ["preparing small"]
+    told = Told()
+    prepared = prepare(small, tmp_path, told)
+    assert told.lines == ["preparing small"]
     assert is_prepared(small, tmp_path)
     for name, split in small.splits.items():
         (path,) = prepared.shards(name)
@@ -121,9 +139,9 @@ def test_several_shards_are_one_stream(small, tmp_path):
 
 def test_a_cached_set_is_not_made_again(small, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in prepare(small, tmp_path).folder.glob("*.bin")}
-    said = []
-    prepare(small, tmp_path, said.append)
-    assert said == []
+    told = Told()
+    prepare(small, tmp_path, told)
+    assert told.lines == []
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "small").glob("*.bin")} == before
 
 
@@ -149,7 +167,7 @@ def flip(path: Path) -> None:
 
 
 def test_a_large_file_is_hashed_once_for_its_time_but_always_by_verify(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(preparing, "HASH_EVERY_TIME_BYTES", 0)
+    monkeypatch.setattr(checking, "HASH_EVERY_TIME_BYTES", 0)
     path = prepare(small, tmp_path).shards("val")[0]
     flip(path)
     prepare(small, tmp_path)
@@ -157,6 +175,73 @@ def test_a_large_file_is_hashed_once_for_its_time_but_always_by_verify(small, tm
         verify(small, tmp_path)
     path.touch()
     with pytest.raises(UserError, match="wrong hash"):
+        prepare(small, tmp_path)
+
+
+def test_a_copied_cache_is_hashed_anew(small, tmp_path, monkeypatch):
+    """Though the copies have the sizes and times of the files that were right."""
+    monkeypatch.setattr(checking, "HASH_EVERY_TIME_BYTES", 0)
+    there = prepare(small, tmp_path / "there")
+    into = tmp_path / "into"
+    into.mkdir()
+    there.link_train(into, None)  # as every run does
+    told = Told()
+    prepare(small, tmp_path / "there", told)
+    assert told.lines == []
+    shutil.copytree(tmp_path / "there", tmp_path / "here")
+    flip(tmp_path / "here" / "small" / "small_val_000000.bin")
+    with pytest.raises(UserError, match=r"small_val_000000\.bin of small has the wrong hash"):
+        prepare(small, tmp_path / "here")
+
+
+def test_hashing_that_takes_long_is_watched_and_done_once(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(checking, "HASH_EVERY_TIME_BYTES", 0)
+    made, told, again = prepare(small, tmp_path), Told(), Told()
+    verify(small, tmp_path, told)
+    prepare(small, tmp_path, again)
+    total = sum(split.tokens for split in small.splits.values())
+    assert told.lines == ["checking the hashes of small, " + size(2 * total + 3 * HEADER_BYTES)]
+    assert [step[1] for step in told.steps] == [total] * 3
+    assert again.lines == again.steps == []
+    (made.folder / "verified.json").unlink()
+    shards = [shard for split in small.splits.values() for shard in split.shards]
+    checking.check(small, shards, made.folder, again, hashed=frozenset(shard.file for shard in shards))
+    prepare(small, tmp_path, again)
+    assert again.lines == again.steps == []  # what hashed them just now was believed, and remembered
+
+
+def test_whoever_waits_for_another_process_is_told(small, tmp_path):
+    (tmp_path / "small").mkdir()
+    lock = FileLock(tmp_path / "small" / "lock")
+
+    class Waiting(Told):
+        def note(self, line: str) -> None:
+            super().note(line)
+            lock.release()
+
+    told = Waiting()
+    with lock:
+        prepare(small, tmp_path, told)
+    assert told.lines[0] == "another process is preparing small; waiting for it"
+    with FileLock(tmp_path / "small" / "lock", timeout=0):  # and it was let go
+        pass
+
+
+def test_a_cache_where_no_lock_can_be_made_serves_what_is_there(small, tmp_path, monkeypatch):
+    """Read-only for this user, say. Here the lock is a folder, which even root can't open as a file."""
+    monkeypatch.setattr(checking, "HASH_EVERY_TIME_BYTES", 0)
+    folder = prepare(small, tmp_path).folder
+    for name in ("lock", "verified.json"):
+        (folder / name).unlink()
+    (folder / "lock").mkdir()
+    before = names(folder)
+    assert prepare(small, tmp_path).tokens("val").size == small.splits["val"].tokens
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*before, "lock"])
+    flip(folder / "small_val_000000.bin")
+    with pytest.raises(UserError, match="wrong hash"):
+        prepare(small, tmp_path)
+    (folder / "small_val_000000.bin").unlink()
+    with pytest.raises(UserError, match="small can't be kept in data/cache: Is a directory"):
         prepare(small, tmp_path)
 
 
@@ -195,7 +280,7 @@ def test_too_small_a_disk_is_told_before_anything_is_written(small, tmp_path):
     train = msgspec.structs.replace(
         small.splits["train"], tokens=tokens, shards=(msgspec.structs.replace(shard, tokens=tokens),)
     )
-    with pytest.raises(UserError, match=r"preparing small needs \d+ MiB .* and \d+ MiB are free"):
+    with pytest.raises(UserError, match=r"small needs [\d.,]+ GB of disk .*, [\d.,]+ GB are free"):
         prepare(msgspec.structs.replace(small, splits={**small.splits, "train": train}), tmp_path)
     assert names(tmp_path / "small") == []
 
@@ -221,3 +306,62 @@ def test_the_remains_of_a_process_that_died_do_no_harm(small, tmp_path):
     (tmp_path / "small" / "small_val_000000.bin.new").write_bytes(b"half")
     assert not is_prepared(small, tmp_path)
     assert prepare(small, tmp_path).tokens("train").size == small.splits["train"].tokens
+
+
+def test_more_tokens_than_there_are_is_one_line(small, tmp_path):
+    most = small.splits["train"].tokens
+    with pytest.raises(UserError, match=f"small has {most:,} training tokens, not {most + 1:,}"):
+        prepare(small, tmp_path, tokens=most + 1)
+    prepare(small, tmp_path, tokens=most)
+
+
+@pytest.fixture
+def three_shards(small, tmp_path) -> Prepared:
+    """Its training split as three shards, the last one short."""
+    made = prepare(small, tmp_path)
+    stream = made.tokens("train")
+    cuts = [0, 20_000, 40_000, stream.size]
+    shards = []
+    for number, (start, end) in enumerate(itertools.pairwise(cuts)):
+        path = made.folder / f"part_{number}.bin"
+        write_shard(path, stream[start:end])
+        shards.append(Shard(file=path.name, tokens=end - start, sha256=shard_sha256(path)))
+    train = msgspec.structs.replace(small.splits["train"], shards=tuple(shards))
+    return Prepared(msgspec.structs.replace(small, splits={**small.splits, "train": train}), made.folder)
+
+
+@pytest.mark.parametrize("tokens", [1, 19_999, 20_000, 20_001, 40_000, 40_001, None])
+def test_a_run_gets_exactly_the_first_tokens(three_shards, tmp_path, tokens):
+    into = tmp_path / "into"
+    into.mkdir()
+    found = three_shards.link_train(into, tokens)
+    stream = three_shards.tokens("train")
+    assert np.array_equal(np.concatenate([open_shard(into / name) for name in found]), stream[:tokens])
+    assert sorted(path.name for path in into.iterdir()) == sorted(found) == list(found)
+    assert {path.stat().st_mode & 0o777 for path in into.iterdir()} == {0o444}
+    for name in found:
+        linked = (into / name).stat().st_ino == (three_shards.folder / name).stat().st_ino
+        assert linked == ((into / name).stat().st_size == (three_shards.folder / name).stat().st_size)
+    assert (into / found[-1]).stat().st_size > HEADER_BYTES
+
+
+def test_a_smaller_set_gives_what_it_has(three_shards, tmp_path):
+    into = tmp_path / "into"
+    into.mkdir()
+    assert len(three_shards.link_train(into, 10**12)) == 3
+
+
+def test_only_the_shards_that_are_needed_count(three_shards, tmp_path):
+    manifest = three_shards.manifest
+    (three_shards.folder / "part_2.bin").unlink()
+    assert not is_prepared(manifest, tmp_path)
+    assert is_prepared(manifest, tmp_path, 40_000)
+    assert not is_prepared(manifest, tmp_path, 40_001)
+    assert preparing.prepared_tokens(manifest, tmp_path) == 40_000
+    assert verify(manifest, tmp_path) == 40_000
+    flip(three_shards.folder / "part_1.bin")
+    with pytest.raises(UserError, match=r"part_1\.bin of small has the wrong hash"):
+        verify(manifest, tmp_path)
+    with pytest.raises(UserError, match=r"part_1\.bin of small has the wrong hash"):
+        prepare(manifest, tmp_path, tokens=30_000)
+    prepare(manifest, tmp_path, tokens=20_000)

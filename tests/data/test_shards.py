@@ -52,8 +52,8 @@ def test_writing_leaves_nothing_else_and_replaces_as_a_whole(shard):
     [
         (lambda content: b"", "shorter than a header"),
         (lambda content: content[:1000], "shorter than a header"),
-        (lambda content: b"\0" + content[1:], "no shard of version 1"),
-        (lambda content: content[:4] + b"\2" + content[5:], "no shard of version 1"),
+        (lambda content: b"\0" + content[1:], "no header of version 1"),
+        (lambda content: content[:4] + b"\2" + content[5:], "no header of version 1"),
         (lambda content: content[:-1], "has another size"),
         (lambda content: content + b"\0\0", "has another size"),
         (lambda content: content[:8] + b"\xff\xff\xff\xff" + content[12:], "has another size"),

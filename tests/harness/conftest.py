@@ -13,9 +13,11 @@ from data.importing import import_dataset
 from data.manifest import Source, find
 from data.prepare import Prepared, prepare
 from harness import submission
+from harness.accelerators import Accelerator
 from harness.events import Event, PhaseBegan
 from harness.result import Level, Record
-from harness.runner import RunRequest, run_entry
+from harness.run_request import RunRequest
+from harness.runner import run_entry
 from harness.sandbox import choose
 from harness.track import Track, load_track
 
@@ -74,15 +76,15 @@ def prose(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 @pytest.fixture
 def make_track(tmp_path: Path) -> Callable[..., Track]:
-    """`make_track({"limits": {"train_s": 3.0}})`: the tiny track with parts of it changed."""
+    """`make_track({"limits": {"train_s": 3.0}, "train_tokens": 5})`: the tiny track with parts of it changed."""
     path = tmp_path / "tiny.toml"
     path.write_text(TRACK)
     track = load_track(path)
 
     def make(changes: dict[str, Any] | None = None) -> Track:
         plain = msgspec.to_builtins(track)
-        for table, values in (changes or {}).items():
-            plain[table] |= values
+        for name, values in (changes or {}).items():
+            plain[name] = plain[name] | values if isinstance(values, dict) else values
         return msgspec.convert(plain, Track)
 
     return make
@@ -124,6 +126,9 @@ def run_folder(
         level: Level | None = None,
         overrides: dict[str, str] | None = None,
         observe: Callable[[Event], None] = lambda event: None,
+        accelerators: tuple[Accelerator, ...] = (),
+        ranks: int = 1,
+        data: Prepared | None = None,
         **options: Any,
     ) -> tuple[Record, list[Event]]:
         clock = JumpingClock(skip)
@@ -137,11 +142,14 @@ def run_folder(
         request = RunRequest(
             submission=submission.load(folder, folder.name),
             track=make_track(track),
-            data=prose,
+            data=data or prose,
             cache=tmp_path / "cache",
             level=level or choose(None),
             overrides=overrides or {},
+            accelerators=accelerators,
+            ranks=ranks,
         )
+        options.setdefault("calibrate", lambda accelerators, threads: ())  # a second of every run
         return run_entry(request, watch, clock=clock, **options), events
 
     return run

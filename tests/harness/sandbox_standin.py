@@ -65,6 +65,26 @@ def connect(address):
         sock.connect(address.replace("@", "\0", 1))
 
 
+def exchange_over_loopback():
+    """What ranks do: one listens, the other connects, over TCP on 127.0.0.1."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), 5) as near:
+        far, _ = server.accept()
+        with far:
+            near.sendall(b"hello")
+            return far.recv(5).decode()
+
+
+def interfaces():
+    return [name for _, name in socket.if_nameindex()]
+
+
+def connect_tcp(address, port):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.settimeout(5)
+        sock.connect((address, port))
+
+
 def call(number, *arguments):
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from data.prepare import Prepared
 from harness import journal
+from harness.errors import UserError
 from harness.events import Ended, Logged, Noted, PhaseBegan
-from harness.result import Level, Record, Verdict, encode
-from harness.sandbox import Sandbox, try_levels
+from harness.result import Calibration, Level, Record, Verdict, encode
+from harness.sandbox import RANKS_LEVELS, Sandbox, choose, try_levels
 from leaderboard.schema import decode
 
 TESTS = Path(__file__).parent.parent
@@ -45,14 +47,29 @@ def check(record: Record, expect: dict) -> None:
 
 @pytest.mark.sandbox
 @pytest.mark.parametrize(("folder", "expect"), cases("golden"))
-def test_golden(folder, expect, run_folder):
-    record, events = run_folder(folder, track=expect.get("track"), skip=expect.get("skip"))
+def test_golden(folder, expect, run_folder, tmp_path):
+    ranks = expect.get("ranks", 1)
+    if ranks > 1 and choose(None) not in RANKS_LEVELS:
+        pytest.skip("no level here has a network of its own")
+    laid_out = {}  # phase → the shards where the entry can't see them, and where it can, when the phase began
+
+    def look(event):
+        if isinstance(event, PhaseBegan):
+            runs = tmp_path / "cache" / "runs"
+            places = (runs.glob("*/shards/*"), runs.glob("*/data/*"))
+            laid_out.setdefault(event.phase, tuple([path.name for path in place] for place in places))
+
+    record, events = run_folder(folder, track=expect.get("track"), skip=expect.get("skip"), ranks=ranks, observe=look)
     check(record, expect)
+    assert record.ranks == ranks
     assert events[-1] == Ended(record)
     if record.verdict is Verdict.OK:
         assert [event.phase for event in events if isinstance(event, PhaseBegan)] == [
             "setup", "train", "save", "load", "score", "load", "twin",
         ]  # fmt: skip
+        shards = ["prose_train_000000.bin"]  # at GO they only change their place, and the clock runs already
+        assert laid_out["setup"] == laid_out["train"] == (shards, [])
+        assert laid_out["save"] == ([], shards)
         assert 0 < record.score.loss_nats < expect["below_nats"]
         assert record.score.targets == 8_192
         assert record.score.bits_per_byte == pytest.approx(record.score.loss_nats / math.log(2), rel=0.01)
@@ -110,6 +127,47 @@ def test_a_fault_of_our_own_is_never_the_contestants(run_folder):
     assert "No space left on device" in record.reason
     assert "secret" not in record.reason
     assert not record.ranked
+
+
+@pytest.mark.sandbox
+def test_data_that_is_gone_is_told_and_leaves_no_record(run_folder, prose, tmp_path):
+    for path in prose.folder.glob("*.bin"):
+        if "train" not in path.name:
+            (tmp_path / path.name).hardlink_to(path)
+    with pytest.raises(UserError, match="is gone; prepare the data set again"):
+        run_folder(TESTS / "golden" / "bigram", data=Prepared(prose.manifest, tmp_path))
+    assert journal.recover(tmp_path / "cache") == ()
+
+
+class Speeds:
+    """A calibration that answers with one speed after the other; an exception among them is raised."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def __call__(self, accelerators, threads):
+        answer = self.answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return (Calibration(device="cpu", matmul_tflops=answer, copy_gbps=10.0),)
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(("after", "slowed"), [(MemoryError(), True), (KeyboardInterrupt(), None)])
+def test_what_is_calibrated_after_a_run_never_costs_it(run_folder, after, slowed):
+    record, _ = run_folder(TESTS / "golden" / "bigram", calibrate=Speeds(1.0, after))
+    assert record.verdict is Verdict.OK, record.reason
+    assert record.ranked
+    assert record.hardware.slowed is slowed
+    assert [one.matmul_tflops for one in record.hardware.before] == [1.0]
+
+
+@pytest.mark.sandbox
+def test_a_run_that_was_late_is_calibrated_too(run_folder):
+    record, _ = run_folder(TESTS / "golden" / "endless_train", skip="train", calibrate=Speeds(1.0, 0.5))
+    assert record.verdict is Verdict.TIME_LIMIT
+    assert record.hardware.slowed is True
+    assert record.times.save_processor_s is None
 
 
 @pytest.mark.sandbox

@@ -18,6 +18,9 @@ from harness.privacy import anonymous
         ("", ""),
         ("-I/home/bob/inc and //home/bob/x and file:///Users/bob/x", "-I~/inc and …/x and file://~/x"),
         ("/home/John Doe/repo/x.py", "~/repo/x.py"),
+        ("uuid=6c7d2b1a-0123-4567-89ab-0123456789ab at 0000:65:00.0", "uuid=… at …"),
+        ("'GPU-6c7d2b1a-0123-4567-89ab-0123456789ab,MIG-6C7D2B1A-0123-4567-89AB-0123456789AB'", "'…,…'"),
+        ("12:30:45.1 and 6c7d2b1a stay", "12:30:45.1 and 6c7d2b1a stay"),
     ],
 )
 def test_folders_of_absolute_paths_go(text, stored):

@@ -47,6 +47,25 @@ def test_a_frame_arrives_as_it_was_sent(pair):
     writer.join()
 
 
+def test_a_frame_is_forwarded_as_it_came():
+    ends = [socket.socketpair() for _ in range(2)]
+    (source, near), (far, sink) = ends
+    payload = bytes(range(256)) * 9000
+    writer = threading.Thread(target=Connection(source).send, args=(LogProbs(), payload))
+    writer.start()
+    arriving = Connection(near)
+    header, size = arriving.header()
+    forwarder = threading.Thread(target=Connection(far).forward, args=(header, size, arriving))
+    forwarder.start()
+    received = Connection(sink)
+    assert received.header() == (header, size)
+    assert bytes(received.exactly(size)) == payload
+    writer.join()
+    forwarder.join()
+    for end in (source, near, far, sink):
+        end.close()
+
+
 def test_the_parents_words_are_not_the_workers(pair):
     parent, raw = pair
     parent.send(Go(shards=("a.bin",)))

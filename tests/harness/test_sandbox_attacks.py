@@ -189,6 +189,14 @@ def confined(request: pytest.FixtureRequest, open_folder: Path, interpreter: Int
         yield rig.start()
 
 
+@pytest.fixture(scope="module")
+def networked(open_folder: Path, interpreter: Interpreter) -> Iterator[Rig]:
+    """One sandbox for several ranks, as they all need namespaces."""
+    rig = _rig(Level.NAMESPACES, open_folder / "networked", interpreter, replace(LIMITS, ranks=2))
+    with rig:
+        yield rig.start()
+
+
 @pytest.fixture(params=CONFINED, ids=str)
 def fresh(request: pytest.FixtureRequest, interpreter: Interpreter) -> Iterator[Rig]:
     """A sandbox of one's own, not started yet, at every level that confines."""
@@ -330,6 +338,56 @@ class TestNetwork:
             assert "refused" in confined.ask("connect", str(path))
 
 
+class TestLoopback:
+    """Several ranks may talk to each other, and to nobody else."""
+
+    def test_it_is_up_and_the_only_interface(self, networked: Rig) -> None:
+        assert networked.ask("exchange_over_loopback") == {"value": "hello"}
+        assert networked.ask("interfaces") == {"value": ["lo"]}
+
+    def test_servers_of_the_host_are_out_of_reach(self, networked: Rig) -> None:
+        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            try:
+                listener = socket.create_server((address, 0), family=family)
+            except OSError:  # a host without IPv6
+                continue
+            with listener:
+                port = listener.getsockname()[1]
+                socket.create_connection((address, port), 5).close()  # it does listen
+                assert networked.ask("connect_tcp", address, port) == {"refused": "ECONNREFUSED"}
+
+    def test_the_internet_is_out_of_reach(self, networked: Rig) -> None:
+        for address in ("192.0.2.1", "169.254.169.254", "10.0.0.1"):
+            assert networked.ask("connect_tcp", address, 80) == {"refused": "ENETUNREACH"}
+
+    def test_abstract_and_pathname_sockets_stay_out_of_reach(self, networked: Rig) -> None:
+        name = f"speedrun-test-{os.getpid()}-networked"
+        path = networked.top / "socket"
+        with socket.socket(socket.AF_UNIX) as abstract, socket.socket(socket.AF_UNIX) as pathname:
+            abstract.bind(f"\0{name}")
+            abstract.listen()
+            pathname.bind(str(path))
+            path.chmod(0o777)
+            pathname.listen()
+            assert "refused" in networked.ask("connect", f"@{name}")
+            assert "refused" in networked.ask("connect", str(path))
+
+    def test_no_other_kind_of_socket_opens(self, networked: Rig) -> None:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+                assert networked.ask("open_socket", family, kind) == {"refused": "EPERM"}
+        for family in (socket.AF_VSOCK, socket.AF_PACKET, 38):
+            assert networked.ask("open_socket", family, socket.SOCK_STREAM) == {"refused": "EPERM"}
+
+    @pytest.mark.parametrize("level", [Level.UID, Level.LANDLOCK])
+    def test_without_a_network_of_its_own_it_does_not_start(
+        self, level: Level, open_folder: Path, interpreter: Interpreter
+    ) -> None:
+        rig = _rig(level, open_folder / f"networked-{level}", interpreter, replace(LIMITS, ranks=2))
+        with rig, pytest.raises(SandboxError, match="no network of its own for 2 processes"):
+            rig.sandbox.start()
+
+
 class TestKernel:
     @pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are x86_64's")
     def test_refused_calls_are_refused(self, confined: Rig) -> None:
@@ -415,7 +473,9 @@ class TestLimits:
         if exempt and rig.sandbox.level in (Level.LANDLOCK, Level.NONE):
             pytest.skip("not covered as root without a control group, and the report says so")
         made = rig.ask("fork_bomb", 4 * LIMITS.processes)["value"]
-        assert 10 < made <= LIMITS.processes
+        # A process of the same user that ended since the limit was set leaves its place.
+        slack = 4 if rig.sandbox.level in (Level.LANDLOCK, Level.NONE) else 0
+        assert 10 < made <= LIMITS.processes + slack
         assert rig.sandbox.kill().complete
         assert rig.nobody_left()
 

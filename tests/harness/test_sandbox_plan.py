@@ -14,12 +14,15 @@ from harness import bubblewrap, sandbox_claims
 from harness.landlock import handled
 from harness.protocol import Policy
 from harness.result import Level
-from harness.sandbox import WORKER_FILES, Interpreter, Limits, Mounts, policy_for, stage
+from harness.sandbox import WORKER_FILES, Card, Interpreter, Limits, Mounts, policy_for, stage
 from harness.sandbox_plan import environment_for, inside_of, outermost, under
 
 LIMITS = Limits(
     memory_bytes=1000, processes=20, scratch_bytes=300, shm_bytes=40, open_files=50, threads=2, output_bytes=60
 )
+ONE_CARD = (Card(minor=3, uuid="GPU-33"),)
+TWO_CARDS = (Card(minor=1, uuid="GPU-11"), Card(minor=0, uuid="GPU-00"))
+SHARED_NODES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
 PYTHON = Interpreter("/home/me/venv/bin/python", ("/home/me/venv", "/opt/python"))
 
 
@@ -28,8 +31,8 @@ def mounts(tmp_path: Path) -> Mounts:
     return Mounts(*(tmp_path / name for name in ("boot", "submission", "run", "data", "artifact")))
 
 
-def policy(level: Level, mounts: Mounts, **options) -> Policy:
-    return policy_for(level, LIMITS, inside_of(level, mounts), PYTHON, parent_pid=7, **options)
+def policy(level: Level, mounts: Mounts, limits: Limits = LIMITS, **options) -> Policy:
+    return policy_for(level, limits, inside_of(level, mounts), PYTHON, parent_pid=7, **options)
 
 
 class TestPolicy:
@@ -49,12 +52,23 @@ class TestPolicy:
         assert not read & {"/", "/etc", "/home", "/home/me", "/root", "/var", "/tmp", "/sys", "/dev", "/run"}
         assert str(mounts.run_folder) not in read
 
-    def test_devices_are_the_harmless_ones_and_the_granted_cards(self, mounts: Mounts) -> None:
-        assert not any("nvidia" in node for node in policy(Level.UID, mounts).devices)
-        nodes = policy(Level.UID, mounts, devices=("cuda:1",)).devices
-        assert "/dev/nvidia1" in nodes
-        assert "/dev/nvidia0" not in nodes
-        assert policy(Level.UID, mounts, devices=("cpu",)).devices == policy(Level.UID, mounts).devices
+    @pytest.mark.parametrize("level", [Level.NAMESPACES, Level.UID, Level.LANDLOCK])
+    def test_devices_are_the_harmless_ones_and_the_granted_cards(self, mounts: Mounts, level: Level) -> None:
+        harmless = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+        assert policy(level, mounts).devices == harmless
+        assert policy(level, mounts, cards=ONE_CARD).devices == (*harmless, "/dev/nvidia3", *SHARED_NODES, "/proc")
+        nodes = ("/dev/nvidia1", "/dev/nvidia0")
+        assert policy(level, mounts, cards=TWO_CARDS).devices == (*harmless, *nodes, *SHARED_NODES, "/proc")
+
+    def test_cards_need_all_of_sys(self, mounts: Mounts) -> None:
+        assert "/sys" in policy(Level.UID, mounts, cards=ONE_CARD).read
+        assert "/sys" not in policy(Level.UID, mounts).read
+
+    def test_only_several_ranks_with_a_network_of_their_own_have_loopback(self, mounts: Mounts) -> None:
+        several = replace(LIMITS, ranks=2)
+        for level in Level:
+            assert not policy(level, mounts).loopback
+            assert policy(level, mounts, several).loopback == (level in (Level.NAMESPACES, Level.NONE))
 
     def test_every_confined_level_has_every_lock(self, mounts: Mounts) -> None:
         for level in (Level.NAMESPACES, Level.UID, Level.LANDLOCK):
@@ -73,7 +87,7 @@ class TestPolicy:
         assert bounded == {"NPROC": 120, "NOFILE": 50, "FSIZE": 300, "CORE": 0, "MSGQUEUE": 0}
         polled = policy(Level.LANDLOCK, mounts, memory_bound="polled")
         assert polled.rlimits["DATA"] == 1000
-        assert "DATA" not in policy(Level.LANDLOCK, mounts, devices=("cuda:0",)).rlimits
+        assert "DATA" not in policy(Level.LANDLOCK, mounts, cards=ONE_CARD).rlimits
 
     def test_none_takes_seccomp_where_it_is(self, mounts: Mounts) -> None:
         assert policy(Level.NONE, mounts, seccomp=True).seccomp
@@ -101,14 +115,38 @@ class TestEnvironment:
         assert set(found) == {"PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "LANG", "OMP_NUM_THREADS"}
         assert found["OMP_NUM_THREADS"] == "2"
 
+    def test_ranks_share_the_cores_and_talk_over_loopback(self, mounts: Mounts) -> None:
+        inside = inside_of(Level.NAMESPACES, mounts)
+        alone = environment_for(LIMITS, inside)
+        found = environment_for(replace(LIMITS, threads=8, ranks=4), inside)
+        assert found == alone | {
+            "OMP_NUM_THREADS": "2",
+            "GLOO_SOCKET_IFNAME": "lo",
+            "NCCL_SOCKET_IFNAME": "lo",
+        }
+
+    def test_cards_are_named_by_what_never_changes_and_caches_lie_in_scratch(self, mounts: Mounts) -> None:
+        inside = inside_of(Level.NAMESPACES, mounts)
+        plain = environment_for(LIMITS, inside)
+        with_cards = plain | {
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_CACHE_PATH": "/scratch/.cuda",
+            "TRITON_CACHE_DIR": "/scratch/.triton",
+            "TORCHINDUCTOR_CACHE_DIR": "/scratch/.inductor",
+        }
+        visible = {"CUDA_VISIBLE_DEVICES": "GPU-33"}
+        assert environment_for(LIMITS, inside, ONE_CARD) == with_cards | visible
+        assert environment_for(LIMITS, inside, TWO_CARDS)["CUDA_VISIBLE_DEVICES"] == "GPU-11,GPU-00"
+        assert environment_for(LIMITS, inside, (Card(minor=0),)) == with_cards  # the nodes alone decide
+
 
 class TestBubblewrap:
-    def arguments(self, mounts: Mounts, *, as_root: bool, devices: tuple[str, ...] = ()) -> str:
+    def arguments(self, mounts: Mounts, *, as_root: bool, cards: tuple[Card, ...] = ()) -> str:
         inside = inside_of(Level.NAMESPACES, mounts)
-        environment = environment_for(LIMITS, inside, devices)
+        environment = environment_for(LIMITS, inside, cards)
         return " ".join(
             bubblewrap.arguments(
-                mounts, inside, LIMITS, PYTHON, environment, devices=devices, as_root=as_root, info_fd=5, block_fd=6
+                mounts, inside, LIMITS, PYTHON, environment, cards=cards, as_root=as_root, info_fd=5, block_fd=6
             )
         )
 
@@ -148,14 +186,20 @@ class TestBubblewrap:
         assert home < text.index("--perms 0755 --dir /home/me ") < text.index("--ro-bind /home/me/venv /home/me/venv")
         assert "--dir /tmp " not in text
 
-    def test_a_gpu(self, mounts: Mounts) -> None:
-        text = self.arguments(mounts, as_root=False, devices=("cuda:0", "cuda:3"))
-        for node in ("nvidia0", "nvidia3", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset"):
-            assert f"--dev-bind-try /dev/{node} /dev/{node}" in text
-        assert text.index("--dev /dev ") < text.index("--dev-bind-try")
-        assert "/dev/nvidia1 " not in text
-        assert "--ro-bind /sys /sys" in text
-        assert "--setenv CUDA_CACHE_PATH /scratch/.cuda" in text
+    @pytest.mark.parametrize("as_root", [False, True])
+    def test_cards(self, mounts: Mounts, as_root: bool) -> None:
+        none = self.arguments(mounts, as_root=as_root)
+        assert "nvidia" not in none
+        assert "CUDA" not in none
+        shared = "".join(f"--dev-bind-try {node} {node} " for node in SHARED_NODES)
+        one = "--dev-bind-try /dev/nvidia3 /dev/nvidia3 "
+        two = "--dev-bind-try /dev/nvidia1 /dev/nvidia1 --dev-bind-try /dev/nvidia0 /dev/nvidia0 "
+        for cards, nodes in ((ONE_CARD, one), (TWO_CARDS, two)):
+            text = self.arguments(mounts, as_root=as_root, cards=cards)
+            assert f"--dev /dev {nodes}{shared}--perms 1777" in text  # --dev would hide what is bound before it
+            assert text.count("/dev/nvidia") == 2 * (len(cards) + len(SHARED_NODES))
+            assert "--ro-bind /sys /sys" in text
+            assert f"--setenv CUDA_VISIBLE_DEVICES {','.join(card.uuid for card in cards)}" in text
 
 
 class TestClaims:
@@ -164,6 +208,22 @@ class TestClaims:
         found = sandbox_claims.report(level, landlock_abi=7, memory_bound="cgroup", tree_kill="sweep", as_root=True)
         assert found.guarantees
         assert found.not_covered
+
+    def test_a_network_of_its_own_is_not_kept_quiet(self) -> None:
+        def holds(loopback: bool) -> str:
+            found = sandbox_claims.report(
+                Level.NAMESPACES,
+                landlock_abi=7,
+                memory_bound="cgroup",
+                tree_kill="pidns",
+                as_root=True,
+                loopback=loopback,
+            )
+            return " ".join(found.guarantees)
+
+        assert "no network but a loopback of its own" in holds(True)
+        assert "loopback" not in holds(False)
+        assert "there is no network" in holds(False)
 
     def test_weaknesses_of_the_system_are_named(self) -> None:
         def lacks(level: Level, abi: int, bound: str, *, as_root: bool) -> str:

@@ -29,6 +29,8 @@ def verdict(steps: tuple[Step, ...], number: int, *arguments: int, architecture:
                 (accumulator,) = struct.unpack_from("<I", data, step.value)
             case 0x06:
                 return step.value
+            case 0x54:
+                accumulator &= step.value
             case 0x15:
                 at += step.if_true if accumulator == step.value else step.if_false
             case 0x35:
@@ -101,6 +103,30 @@ def test_sockets_are_unix_or_nothing(judge) -> None:
         assert judge(call, 1) == ALLOW
         for family in (0, 2, 10, 16, 17, 40, 2**32 - 1):
             assert judge(call, family) == errno_of(errno.EPERM)
+
+
+def test_with_loopback_tcp_opens_and_nothing_else(machine: str) -> None:
+    steps, audit = program(machine, PARENT, loopback=True), MACHINES[machine].audit
+    column = MACHINES[machine].column
+    call, pair = (41, 198)[column], (53, 199)[column]
+    unix, inet, inet6, netlink, packet, vsock = 1, 2, 10, 16, 17, 40
+    stream, datagram, raw, flags = 1, 2, 3, 0o2004000  # SOCK_CLOEXEC and SOCK_NONBLOCK
+
+    def opens(*arguments: int) -> bool:
+        return verdict(steps, call, *arguments, architecture=audit) == ALLOW
+
+    for family in (inet, inet6):
+        assert opens(family, stream)
+        assert opens(family, stream | flags, 6)
+        assert not any(opens(family, kind | flags, 0) for kind in (0, datagram, raw, 5, 6, 10))
+        assert not any(opens(family, stream, protocol) for protocol in (1, 17, 132, 262))  # 132 SCTP, 262 MPTCP
+    assert opens(unix, datagram)
+    assert opens(netlink, raw | flags, 0)
+    assert not any(opens(netlink, raw, protocol) for protocol in range(1, 24))
+    assert not any(opens(family, stream) for family in (packet, vsock, 38))
+    assert verdict(steps, pair, inet, stream, architecture=audit) == errno_of(errno.EPERM)
+    for at, step in enumerate(steps):
+        assert at + 1 + max(step.if_true, step.if_false) < len(steps) or step.code == 0x06
 
 
 def test_threads_and_forks_pass_and_namespaces_do_not(judge) -> None:

@@ -3,15 +3,20 @@
 import contextlib
 import hashlib
 import math
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.manifest import load_manifest
 from harness.errors import UserError
+from harness.gates import MOST_CALL_TOKENS
 from harness.strict_toml import TomlError, decode
 from harness.track import TRACKS, TrackFile, find_track, list_tracks, load_track
+
+DATASETS = Path(__file__).resolve().parents[2] / "data" / "datasets"
 
 GPU = """id = "h100x8-val-3.28"
 version = 2
@@ -22,6 +27,7 @@ of words.
 '''
 objective = "fastest-to-loss"
 dataset = "fineweb10b-gpt2"
+train_tokens = 1_000_000_000
 
 [limits]
 train_s = 1800
@@ -47,11 +53,12 @@ target_nats = 3.28
 [gates]
 parameters_min = 143_450_000
 parameters_max = 158_550_000
+declared_tokens_min = 100_000_000
 
 [ranking]
 runs = 5
 alpha = 0.01
-least_gain_nats = 0.0
+least_gain_s = 0.5
 """
 
 
@@ -66,16 +73,62 @@ def load(tmp_path):
     return from_text
 
 
-def test_the_tracks_of_the_repository_load():
-    tracks = {track.id: track for track in list_tracks()}
-    assert set(tracks) == {"cpu-smoke", "cpu-1min"}
+@pytest.fixture(scope="module")
+def tracks():
+    return {track.id: track for track in list_tracks()}
+
+
+def test_the_tracks_of_the_repository_load(tracks):
+    assert set(tracks) == {
+        *("cpu-smoke", "cpu-1min", "t4-5min", "h100-5min", "h100x8-val-3.28", "h100x8-val-2.92"),
+        *("4090-train-4.5", "4090-train-3.5", "4090-100m-dash", "4090-100m-val", "4090-val-3.0", "4090-1b-marathon"),
+    }
     for track_id, track in tracks.items():
         assert track == find_track(track_id)
-        assert track.dataset == "tales"
         assert track.sha256 == hashlib.sha256((TRACKS / f"{track_id}.toml").read_bytes()).hexdigest()
     assert tracks["cpu-smoke"].limits.train_s == 8
     assert tracks["cpu-1min"].limits.train_s == 60
     assert tracks["cpu-1min"].ranking.runs == 3
+
+
+def test_every_track_has_its_data(tracks):
+    for track in tracks.values():
+        manifest = load_manifest(DATASETS / f"{track.dataset}.toml")
+        tokens = manifest.planned | {name: split.tokens for name, split in manifest.splits.items()}
+        assert track.score.split in tokens, track.id
+        assert (track.score.targets or 1) < tokens[track.score.split], track.id
+        assert (track.train_tokens or 1) <= tokens["train"], track.id
+
+
+def test_a_target_stands_in_the_name_of_its_track(tracks):
+    for track_id in ("4090-train-4.5", "4090-train-3.5", "4090-val-3.0", "h100x8-val-3.28", "h100x8-val-2.92"):
+        assert tracks[track_id].score.target_nats == float(track_id.rpartition("-")[2])
+    assert tracks["4090-100m-dash"].score.target_nats == 4.5
+
+
+def test_only_training_losses_are_taken_on_the_slice(tracks):
+    on_the_slice = {track.id for track in tracks.values() if track.score.split == "train-slice"}
+    assert on_the_slice == {"4090-train-4.5", "4090-train-3.5"}
+
+
+def test_151_million_parameters_give_or_take_five_per_cent(tracks):
+    gated = {track.id for track in tracks.values() if track.gates.parameters_min is not None}
+    assert gated == {"4090-train-4.5", "4090-train-3.5", "4090-100m-dash"}
+    for track_id in gated:
+        gates = tracks[track_id].gates
+        assert (gates.parameters_min, gates.parameters_max) == (151_000_000 * 95 // 100, 151_000_000 * 105 // 100)
+        for number in (gates.parameters_min, gates.parameters_max):
+            assert f"{number:,}" in tracks[track_id].rules  # in words, too
+
+
+def test_a_model_of_the_largest_size_fits_into_its_artifact(tracks):
+    for track in tracks.values():
+        if track.gates.parameters_max is not None:
+            assert track.gates.parameters_max * 4 < track.limits.artifact_mib * 2**20, track.id
+
+
+def test_a_window_of_the_longest_context_fits_into_a_call(tracks):
+    assert max(track.score.max_context for track in tracks.values()) <= MOST_CALL_TOKENS
 
 
 def test_a_track_for_gpus(load):
@@ -84,7 +137,11 @@ def test_a_track_for_gpus(load):
     assert track.limits.train_s == 1800.0
     assert track.limits.save_s == 2.0
     assert track.score.target_nats == 3.28
+    assert track.train_tokens == 1_000_000_000
     assert track.gates.parameters_max == 158_550_000
+    assert track.gates.declared_tokens_min == 100_000_000
+    assert track.ranking.least_gain_s == 0.5
+    assert track.ranking.least_gain_nats is None
     assert track.sha256 == hashlib.sha256(GPU.encode()).hexdigest()
 
 
@@ -92,6 +149,18 @@ def test_absent_targets_and_gates(load):
     track = load(GPU.replace("targets = 10_485_760\n", "").replace("parameters_max = 158_550_000\n", ""))
     assert track.score.targets is None
     assert track.gates.parameters_max is None
+
+
+def test_several_processes_on_a_processor(load):
+    resources = load(GPU.replace('"NVIDIA H100"', '"cpu"')).resources
+    assert (resources.accelerator, resources.count, resources.threads) == ("cpu", 8, 12)
+
+
+def test_the_least_gain_is_of_what_is_raced_for(load):
+    lowest = GPU.replace("fastest-to-loss", "lowest-loss").replace("target_nats = 3.28\n", "")
+    assert load(lowest.replace("least_gain_s", "least_gain_nats")).ranking.least_gain_nats == 0.5
+    with pytest.raises(UserError, match=r"lowest-loss needs ranking\.least_gain_nats and takes no least_gain_s"):
+        load(lowest)
 
 
 @pytest.mark.parametrize(
@@ -102,24 +171,25 @@ def test_absent_targets_and_gates(load):
         ("train_s = 1800", "train_s = 1800\nsha256 = 'x'", "unknown key limits.sha256"),
         ("version = 2", "version = 2\nsha256 = 'x'", "unknown key sha256"),
         ("train_s = 1800\n", "", "the key limits.train_s is missing"),
+        ("load_s = 300.0\n", "", "the key limits.load_s is missing"),
         ("[ranking]", "[rankings]", "unknown key rankings"),
-        ("train_s = 1800", "train_s = 'long'", "line 12: limits.train_s: Expected `float`, got `str`"),
+        ("train_s = 1800", "train_s = 'long'", "line 13: limits.train_s: Expected `float`, got `str`"),
         ("train_s = 1800", "train_s = 0", "limits: train_s must be above zero"),
         ("train_s = 1800", "train_s = -1", "limits: train_s must be above zero"),
         ("train_s = 1800", "train_s = nan", "limits: train_s must be above zero"),
         ("train_s = 1800", "train_s = inf", "limits: train_s must be above zero"),
         ("setup_s = 2400.0", "setup_s = 0.0", "setup_s must be above zero"),
+        ("load_s = 300.0", "load_s = 0", "limits: load_s must be above zero"),
         ("evaluation_s = 600.0", "evaluation_s = 0", "evaluation_s must be above zero"),
         ("artifact_mib = 2048.0", "artifact_mib = 0", "artifact_mib must be above zero"),
         ("artifact_mib = 2048.0", "artifact_mib = 8\nsave_s = -1", "save_s must be zero or more"),
         ('"NVIDIA H100"', '" "', "accelerator must be"),
-        ('"NVIDIA H100"', '"cpu"', "count must be 1 on a cpu track"),
         ("count = 8", "count = 0", "count must be at least 1"),
         ("threads = 12", "threads = 0", "threads must be at least 1"),
-        ("processes = 4096", "processes = 4", "processes must be at least threads"),
+        ("processes = 4096", "processes = 95", "processes must be at least threads × count"),
         ("memory_gib = 512.0", "memory_gib = 0", "memory_gib must be above zero"),
         ("scratch_mib = 65_536", "scratch_mib = 0", "scratch_mib must be at least 1"),
-        ('split = "val"\n', "", "the key score.split is missing"),
+        ('split = "val"\n', "", "the key score.split is missing"),  # a target without a split
         ('split = "val"', 'split = ""', "split must name a split"),
         ('split = "val"', 'split = "train"', "split must be one that is not trained on"),
         ('split = "val"', 'split = "spare"', "split must be one that is not trained on"),
@@ -134,14 +204,23 @@ def test_absent_targets_and_gates(load):
         ("runs = 5", "runs = 0", "runs must be at least 1"),
         ("alpha = 0.01", "alpha = 0", "alpha must lie between"),
         ("alpha = 0.01", "alpha = nan", "alpha must lie between"),
-        ("least_gain_nats = 0.0", "least_gain_nats = -0.1", "least_gain_nats must be zero or more"),
+        ("least_gain_s = 0.5", "least_gain_s = -0.1", "ranking: least_gain_s must be zero or more"),
+        ("least_gain_s = 0.5", "least_gain_s = nan", "ranking: least_gain_s must be zero or more"),
+        ("least_gain_s = 0.5", "least_gain_nats = -0.1", "ranking: least_gain_nats must be zero or more"),
+        ("least_gain_s = 0.5", "least_gain_nats = 0.5", "fastest-to-loss needs ranking.least_gain_s and takes no"),
+        ("least_gain_s = 0.5\n", "", "fastest-to-loss needs ranking.least_gain_s"),
+        ("least_gain_s = 0.5", "least_gain_s = 1\nleast_gain_nats = 1", "takes no least_gain_nats"),
+        ("train_tokens = 1_000_000_000", "train_tokens = 0", "train_tokens must be at least 1, or absent"),
+        ("train_tokens = 1_000_000_000", "train_tokens = 1.5", "line 10: train_tokens: Expected `int"),
+        ("declared_tokens_min = 100_000_000", "declared_tokens_min = 0", "gates: declared_tokens_min must be at least"),
+        ("declared_tokens_min = 100_000_000", "declared_tokens = 1", "unknown key gates.declared_tokens"),
         ("version = 2", "version = 0", "version must be at least 1"),
         ('"fineweb10b-gpt2"', '"../x"', "dataset must be the id"),
         ('id = "h100x8-val-3.28"', 'id = "H100"', "id must be at most 40"),
         ('id = "h100x8-val-3.28"', 'id = "other"', "the file must be called other.toml"),
         ('"Eight H100, to 3.28"', '"a\\nb"', "title must be one line"),
         ("Two lines\nof words.\n", "", "rules must say"),
-        ("[limits]", "[limits", "line 11: not valid TOML"),
+        ("[limits]", "[limits", "line 12: not valid TOML"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_file_and_key(load, old, new, why):

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from harness import worker
-from harness.protocol import Connection, Cut, Job, Log, Tokens, TrackView, decode_from_worker
+from harness.entry_config import ConfigError, configured, with_overrides
+from harness.entry_failure import failure
+from harness.entry_module import Entry, MissingError, load_entry
+from harness.entry_run import Run, TrainingTokens
+from harness.entry_scorer import OutputError, Scorer
+from harness.protocol import Closed, Connection, Cut, Job, Log, Tokens, TrackView, decode_from_worker
+from harness.worker import parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +51,7 @@ def line():
 
 
 def run(connection=None, **changes):
-    return worker.Run(job(**changes), Config(), connection)
+    return Run(job(**changes), Config(), connection)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +69,7 @@ def run(connection=None, **changes):
     ],
 )
 def test_a_text_becomes_the_fields_type(name, text, value):
-    changed = worker.with_overrides(Config(), {name: text})
+    changed = with_overrides(Config(), {name: text})
     assert getattr(changed, name) == value
     assert type(getattr(changed, name)) is type(value)
 
@@ -80,22 +85,82 @@ def test_a_text_becomes_the_fields_type(name, text, value):
     ],
 )
 def test_what_does_not_fit_is_named(overrides, words):
-    with pytest.raises(worker.ConfigError, match=words):
-        worker.with_overrides(Config(), overrides)
+    with pytest.raises(ConfigError, match=words):
+        with_overrides(Config(), overrides)
 
 
 def test_a_config_that_is_no_dataclass():
-    with pytest.raises(worker.ConfigError, match="dataclass"):
-        worker.with_overrides({"width": 1}, {})
+    with pytest.raises(ConfigError, match="dataclass"):
+        with_overrides({"width": 1}, {})
+
+
+def test_what_a_config_refuses_by_itself_is_told():
+    @dataclasses.dataclass(frozen=True)
+    class Even:
+        width: int = 2
+
+        def __post_init__(self):
+            if self.width % 2:
+                raise ValueError(f"width ({self.width}) must be even")
+
+    assert with_overrides(Even(), {"width": "4"}).width == 4
+    with pytest.raises(ConfigError, match=r"Config refuses width: width \(3\) must be even"):
+        with_overrides(Even(), {"width": "3"})
+
+
+def config_file(source):
+    """A config.py with `source`, as a module."""
+    module = type(sys)("config")
+    exec("from dataclasses import dataclass\n" + source, module.__dict__)
+    return module
+
+
+CONFIG = "@dataclass(frozen=True)\nclass Config:\n    width: int = 8\n"
+PRESETS = CONFIG + (
+    "def get_config(track_id, preset='default'):\n"
+    "    if preset == 'strange':\n"
+    "        raise ValueError('no preset strange; there are:\\n default, small')\n"
+    "    return Config({'default': 8, 'small': 2}[preset])\n"
+)
+
+
+def test_a_preset_picks_the_values_that_overrides_change():
+    module = config_file(PRESETS)
+    assert configured(module, "tiny", {}).width == 8
+    assert configured(module, "tiny", {"preset": "small"}).width == 2
+    assert configured(module, "tiny", {"preset": "small", "width": "3"}).width == 3
+
+
+def test_a_field_named_preset_is_a_field():
+    source = CONFIG + "    preset: str = 'a'\ndef get_config(track_id):\n    return Config()\n"
+    assert configured(config_file(source), "tiny", {"preset": "b"}).preset == "b"
+
+
+@pytest.mark.parametrize(
+    ("source", "preset", "words"),
+    [
+        (CONFIG + "def get_config(track_id):\n    return Config()\n", "small", "takes no preset"),
+        (PRESETS, "strange", "refuses the preset 'strange': no preset strange; there are: default, small$"),
+        (PRESETS, "other", "refuses the preset 'other': it is unknown$"),
+    ],
+)
+def test_an_unknown_preset_is_one_line(source, preset, words):
+    with pytest.raises(ConfigError, match=words):
+        configured(config_file(source), "tiny", {"preset": preset})
+
+
+def test_a_mistake_without_a_preset_stays_what_it_is():
+    with pytest.raises(ValueError, match="mine"):
+        configured(config_file("def get_config(track_id):\n    raise ValueError('mine')\n"), "tiny", {})
 
 
 def test_how_an_entry_wants_to_be_scored():
     mine = run()
-    assert mine._windows == (64, 64, 256)
+    assert mine.windows == (64, 64, 256)
     mine.evaluate_with(context=32)
-    assert mine._windows == (32, 32, 512)
+    assert mine.windows == (32, 32, 512)
     mine.evaluate_with(context=32, stride=8, rows=3)
-    assert mine._windows == (32, 8, 3)
+    assert mine.windows == (32, 8, 3)
     for bad in ({"context": 65}, {"context": 0}, {"context": 8, "stride": 9}, {"stride": 0}, {"rows": 0}):
         with pytest.raises(ValueError, match="must be between"):
             mine.evaluate_with(**bad)
@@ -113,10 +178,14 @@ def test_before_go_there_is_no_time_and_no_data():
 def test_shards_and_their_documents(tmp_path):
     tokens = np.array([0, 3, 4, 0, 0, 2], dtype="<u2")
     (tmp_path / "a.bin").write_bytes(bytes(1024) + tokens.tobytes())
-    found = worker.TrainingTokens(tmp_path, ("a.bin",), 0)
+    found = TrainingTokens(tmp_path, ("a.bin",), 0)
     assert found.shards[0].tolist() == tokens.tolist()
     assert found.document_starts(0).tolist() == [0, 3, 4]
-    assert worker.TrainingTokens(tmp_path, ("a.bin",), None).document_starts(0).tolist() == []
+    assert TrainingTokens(tmp_path, ("a.bin",)).document_starts(0).tolist() == []
+    assert TrainingTokens(tmp_path, ("a.bin",), row_tokens=2).document_starts(0).tolist() == [0, 2, 4]
+    both = TrainingTokens(tmp_path, ("a.bin",), 0, 2).document_starts(0)
+    assert both.tolist() == [0, 2, 3, 4]
+    assert both.dtype == np.int64
     with pytest.raises(ValueError, match="read-only"):
         found.shards[0][0] = 1
 
@@ -133,7 +202,7 @@ def test_the_last_logged_point_arrives(line):
     mine.flush_log()
     theirs.close()
     logs = []
-    with pytest.raises(worker.ConnectionClosed):
+    with pytest.raises(Closed):
         while True:
             header, size = parent.header()
             assert size == 0
@@ -141,6 +210,17 @@ def test_the_last_logged_point_arrives(line):
     assert logs[0] == Log(step=0, loss=1.5, metrics={"lr": 0.1})
     assert logs[-1].step == 999
     assert len(logs) < 200
+
+
+def test_only_the_first_rank_is_heard(line):
+    parent, theirs = line
+    other = run(theirs, rank=1, world_size=2)
+    other._training = True
+    other.log(step=1, loss=1.0)
+    other.finish_log()
+    theirs.close()
+    with pytest.raises(Closed):
+        parent.header()
 
 
 class Uniform(torch.nn.Module):
@@ -152,7 +232,7 @@ def scorer(predict):
     module = type(sys)("speedrun")
     module.setup = module.train = lambda *_: None
     module.predict = predict
-    return worker.Scorer(worker.Entry(module, run()), Uniform(), 5)
+    return Scorer(Entry(module, run()), Uniform(), 5)
 
 
 def payload(rows):
@@ -188,7 +268,7 @@ def test_the_distribution_at_the_cut():
     ],
 )
 def test_what_are_no_logits_is_said(predict, words):
-    with pytest.raises(worker.OutputError, match=words):
+    with pytest.raises(OutputError, match=words):
         scorer(predict).answer_tokens(Tokens(rows=2, width=3, keep=3), payload([[0, 1, 2, 3], [4, 3, 2, 1]]))
 
 
@@ -212,27 +292,27 @@ def test_a_file_beside_the_entry_never_stands_in_for_the_library(tmp_path, clean
         tmp_path, config="", speedrun="import json, statistics", json="raise SystemExit", statistics="raise SystemExit"
     )
     sys.modules.pop("statistics", None)
-    worker.load_entry(str(tmp_path))
+    load_entry(str(tmp_path))
 
 
 def test_functions_that_are_missing_are_named(tmp_path, clean_imports):
-    with pytest.raises(worker.MissingError, match=r"config\.py is missing"):
-        worker.load_entry(str(tmp_path))
+    with pytest.raises(MissingError, match=r"config\.py is missing"):
+        load_entry(str(tmp_path))
     write(tmp_path, config="", speedrun="setup = train = print\nsave = print\n")
-    _, module = worker.load_entry(str(tmp_path))
-    with pytest.raises(worker.MissingError, match=r"must define predict\(\)"):
-        worker.Entry(module, run())
+    _, module = load_entry(str(tmp_path))
+    with pytest.raises(MissingError, match=r"must define predict\(\)"):
+        Entry(module, run())
     module.predict = print
-    with pytest.raises(worker.MissingError, match="both save"):
-        worker.Entry(module, run())
+    with pytest.raises(MissingError, match="both save"):
+        Entry(module, run())
 
 
 def test_an_error_is_told_from_the_entrys_own_line_on(tmp_path, clean_imports):
     write(tmp_path, config="", speedrun="def boom():\n    return {}['key']\n")
-    _, module = worker.load_entry(str(tmp_path))
+    _, module = load_entry(str(tmp_path))
     with pytest.raises(KeyError) as caught:
         module.boom()
-    failed = worker.failure(caught.value, str(tmp_path))
+    failed = failure(caught.value, str(tmp_path))
     assert failed.kind == "crash"
     assert failed.message == "KeyError: 'key' (speedrun.py, line 2)"
     assert str(tmp_path) not in failed.traceback
@@ -247,12 +327,12 @@ def test_an_error_is_told_from_the_entrys_own_line_on(tmp_path, clean_imports):
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory", "allocate"),
         (SystemExit(3), "crash", "exit(3)"),
         (SyntaxError("bad", ("config.py", 7, 1, "x")), "syntax", "config.py, line 7: bad"),
-        (worker.ConfigError("no field"), "config", "no field"),
+        (ConfigError("no field"), "config", "no field"),
         (ValueError("\x1b[2Jgone"), "crash", "[2Jgone"),
     ],
 )
 def test_errors_have_kinds(error, kind, words):
-    failed = worker.failure(error, "/submission")
+    failed = failure(error, "/submission")
     assert failed.kind == kind
     assert words in failed.message
     assert "\x1b" not in failed.message
@@ -261,5 +341,5 @@ def test_errors_have_kinds(error, kind, words):
 def test_parameters_are_counted_once():
     model = torch.nn.Sequential(torch.nn.Linear(3, 3, bias=False), torch.nn.Linear(3, 3, bias=False))
     model[1].weight = model[0].weight
-    assert worker.parameters(model) == 9
-    assert worker.parameters(object()) is None
+    assert parameters(model) == 9
+    assert parameters(object()) is None

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.accelerators import Accelerator
 from harness.errors import UserError
+from harness.result import Device
 from speedrun import device_lock
 
 HOLDER = """
@@ -33,6 +35,13 @@ def other_process(folder):
         assert process.stdout.readline() == "held\n"
         yield process
         process.stdin.close()
+
+
+def test_a_card_is_known_by_its_node_and_a_run_without_one_takes_the_processor():
+    card = Device(name="Tesla T4", memory_gib=15.0)
+    cards = [Accelerator(minor=minor, uuid=f"GPU-{minor}", device=card) for minor in (3, 0)]
+    assert device_lock.names(cards) == ("cpu", "gpu-3", "gpu-0")
+    assert device_lock.names(()) == ("cpu",)
 
 
 def test_a_device_in_use_is_an_error_that_names_the_holder(folder, other_process):

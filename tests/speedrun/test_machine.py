@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from harness.result import Level
-from speedrun import answers
+from speedrun import answers, device_lock
+from speedrun.fitness import matches
 
 
 def test_data_sets_from_import_to_verification(workspace, speedrun, blink):
@@ -50,10 +51,25 @@ def test_doctor_tries_every_level(speedrun, blink):
     assert fits["cpu-blink"].prepared
     assert not fits["cpu-1min"].prepared
 
+    assert [one.device for one in found.calibration][:1] == ["cpu"]
+    here = any(matches("Tesla T4", one.device.name) for one in found.devices)
+    assert here or any("Tesla T4" in obstacle for obstacle in fits["t4-5min"].obstacles)
+
     said = speedrun("doctor")
     assert (said.code, said.err) == (0, "")
-    assert "cpu-blink" in said.out
+    assert "cpu-blink: this machine qualifies; data prepared" in said.out
+    assert "speed      cpu " in said.out
+    assert len([line for line in said.out.splitlines() if "h100x8-val-3.28" in line]) == 1
     assert f"{found.cores} cores" in said.out
+
+
+@pytest.mark.sandbox
+def test_doctor_measures_nothing_beside_a_run(workspace, speedrun):
+    with device_lock.hold(["cpu"], "mine", wait=False, say=print):
+        said = speedrun("doctor")
+    assert (said.code, said.err) == (0, "")
+    assert "\nspeed " not in said.out
+    assert "its speed was not measured: a run is going on" in said.out
 
 
 @pytest.mark.sandbox

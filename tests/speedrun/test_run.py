@@ -97,7 +97,7 @@ def test_a_run_is_scored_recorded_and_ranked(workspace, speedrun, entry, blink):
 def test_practice_says_why_and_json_is_all_there_is(workspace, speedrun, entry, blink, tmp_path, monkeypatch):
     entry("mine").rename(tmp_path / "mine")
     monkeypatch.chdir(tmp_path / "mine")
-    options = ("--runs", "2", "--keep", "1", "--tokens=5000", "--smoothing", "0.5", "--quiet", "--json")
+    options = ("--practice", "--runs", "2", "--keep", "1", "--tokens=5000", "--smoothing", "0.5", "--quiet", "--json")
     said = speedrun("run", ".", "--track", blink, *options)
     assert (said.code, said.err) == (0, "")
     ran = msgspec.json.decode(said.out, type=answers.Ran)
@@ -110,9 +110,43 @@ def test_practice_says_why_and_json_is_all_there_is(workspace, speedrun, entry, 
     assert second.scored
     assert not second.ranked
     against = " ".join(second.unranked_because)
+    assert "it was asked for as practice" in against
     assert "its folder is not in speedrun/submissions" in against
     assert "config.py" in against
     assert [path.name for path in (workspace.cache / "artifacts").iterdir()] == [second.run_id]
+
+
+def test_a_track_of_other_hardware_runs_as_practice_alone(workspace, speedrun, entry, blink):
+    entry("mine")
+    path = workspace.tracks / f"{blink}.toml"
+    path.write_text(path.read_text().replace('accelerator = "cpu"', 'accelerator = "Colossus Mark 2"'))
+    said = speedrun("run", "mine", "--track", blink)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.count("\n") == 1
+    assert said.err.startswith(
+        "error: a run on cpu-blink can't be ranked here: the track needs 1 × Colossus Mark 2 (here"
+    )
+    assert "--practice runs it all the same, scored and not ranked; speedrun doctor shows the tracks" in said.err
+    assert records(workspace) == []
+
+    said = speedrun("run", "mine", "--track", blink, "--practice", "--quiet")
+    assert (said.code, said.err) == (0, "")
+    (record,) = records(workspace)
+    assert record.scored
+    assert "the track needs 1 × Colossus Mark 2 (here" in record.unranked_because[0]
+    if not record.environment.devices:
+        assert record.environment.threads == 2
+    assert speedrun("show", "last").code == 0
+
+
+def test_several_processes_run_where_they_have_a_network_of_their_own(workspace, speedrun, entry, blink):
+    entry("mine")
+    path = workspace.tracks / f"{blink}.toml"
+    path.write_text(path.read_text().replace("count = 1\nthreads = 2", "count = 2\nthreads = 1"))
+    said = speedrun("run", "mine", "--track", blink, "--no-sandbox")
+    assert (said.code, said.out) == (2, "")
+    assert "2 processes need sandbox level namespaces (here: none)" in said.err
+    assert records(workspace) == []
 
 
 def test_an_invalid_run_exits_with_1_and_says_what_to_do(workspace, speedrun, entry, blink):
