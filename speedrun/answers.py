@@ -142,6 +142,11 @@ class Datasets(Answer, frozen=True, kw_only=True, tag="datasets"):
     """Every data set."""
 
     datasets: tuple[DatasetState, ...]
+    broken: tuple[str, ...] = ()  # a line for each whose manifest can't be read
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.broken else 0
 
 
 class DatasetReady(Answer, frozen=True, kw_only=True, tag="dataset"):

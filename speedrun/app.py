@@ -225,10 +225,13 @@ def doctor(json: Json = False) -> Reply:
 
 @data_app.command("list", epilog="Example: speedrun data list")
 def data_list(json: Json = False) -> Reply:
-    """List the data sets, and which are ready."""
+    """List the data sets, and which are ready. Exits with 1 when a manifest is broken; the others are listed."""
     from speedrun.commands import data
 
-    return Reply(data.datasets(find_workspace()), json)
+    answer = data.datasets(find_workspace())
+    for line in answer.broken:
+        console.error_line(line)
+    return Reply(answer, json)
 
 
 @data_app.command("prepare", epilog="Example: speedrun data prepare blueberry-1b --tokens 100M")

@@ -23,15 +23,15 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
 
 def datasets(workspace: Workspace) -> Datasets:
-    """Every data set; of one whose manifest is broken only a line says so."""
+    """Every data set; one whose manifest is broken is left out and named."""
     states: list[DatasetState] = []
-    with _view(quiet=False) as view:
-        for dataset in manifest.dataset_ids(workspace.datasets, workspace.cache):
-            try:
-                states.append(_state(find_dataset(workspace, dataset), workspace))
-            except UserError as error:
-                view.note(f"{dataset} is left out: {error}")
-    return Datasets(datasets=tuple(states))
+    broken: list[str] = []
+    for dataset in manifest.dataset_ids(workspace.datasets, workspace.cache):
+        try:
+            states.append(_state(find_dataset(workspace, dataset), workspace))
+        except UserError as error:
+            broken.append(f"{dataset} is left out: {error}")
+    return Datasets(datasets=tuple(states), broken=tuple(broken))
 
 
 def prepare(workspace: Workspace, dataset: str, tokens: int | None) -> DatasetReady:

@@ -665,10 +665,10 @@ def test_every_fault_is_one_line_and_leaves_nothing(place, hub):
         left = {path.name for path in (place.cache / name).glob("download/*/*")}
         assert name not in published or not left & set(published[name]), name
     again, cut, listed = said[len(cases) : len(cases) + 3]
-    assert again.code == listed.code == 0, (again, listed)
+    assert (again.code, listed.code) == (0, 1), (again, listed)
     broken = r"manifest data/cache/cut/manifest\.toml: .* missing; delete that folder and prepare it again"
     assert re.search(f"^error: {broken}$", cut.err, re.MULTILINE), cut
-    assert re.fullmatch(f"cut is left out: {broken}\n", listed.err), listed
+    assert re.fullmatch(f"error: cut is left out: {broken}\n", listed.err), listed
     assert "glued: 6" in listed.out
     assert "cut: " not in listed.out
     assert "has tokens beyond the vocabulary of 300" in said[-2].err
