@@ -106,7 +106,7 @@ def rank(runs: Iterable[Summary], rules: Mapping[str, TrackRules], *, include_un
     ordered = sorted(runs, key=lambda run: (run.started_at[:19], run.run_id))
     places: dict[_Place, list[Summary]] = {}
     for run in ordered:
-        places.setdefault(_Place(run.track, run.dataset, hardware(run.environment)), []).append(run)
+        places.setdefault(_place(run), []).append(run)
     shown = {
         place: rows
         for place, here in places.items()
@@ -153,6 +153,12 @@ class _Place(NamedTuple):
     track: TrackRef
     dataset: DatasetRef
     hardware: str
+
+
+def _place(run: Summary) -> _Place:
+    # Older records lack these fields; what they say follows from the track and from the data's hash.
+    dataset = msgspec.structs.replace(run.dataset, pinned=None, revision="", train_tokens=None)
+    return _Place(run.track, dataset, hardware(run.environment))
 
 
 class _Variant(NamedTuple):

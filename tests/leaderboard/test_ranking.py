@@ -304,3 +304,10 @@ def test_a_board_is_json(runs_of):
 def test_a_huge_loss_does_not_stop_the_board(runs_of):
     section = only_section(rank(runs_of("huge", 1.7e308, 1.7e308) + runs_of("fine", 1.0, 1.0), RULES))
     assert standings(section) == [(1, "fine", Standing.RANKED), (None, "huge", Standing.NO_NUMBER)]
+
+
+def test_records_from_before_a_field_of_the_data_set_stand_with_later_ones(runs_of):
+    older, later = runs_of("a", 1.0), runs_of("a", 1.2)
+    told = msgspec.structs.replace(later[0].dataset, pinned=True, train_tokens=9, revision="4f2c")
+    section = only_section(rank([*older, msgspec.structs.replace(later[0], dataset=told)], RULES))
+    assert (section.rows[0].runs, section.marks) == (2, ())
