@@ -136,8 +136,9 @@ class _Run:
             except Exception as error:
                 self._end(Verdict.INTERNAL_ERROR, _our_fault(error))
             try:
+                self._write_down()  # first: no fault while the machine is calibrated may cost the verdict
                 self._calibrate_after()
-                self._write_down()
+                journal.write(self.folder, self.record)
             except KeyboardInterrupt:  # it came too late: the verdict stands
                 self._write_down()
         self.observe(Ended(self.record))

@@ -154,8 +154,16 @@ class Speeds:
 
 @pytest.mark.sandbox
 @pytest.mark.parametrize(("after", "slowed"), [(MemoryError(), True), (KeyboardInterrupt(), None)])
-def test_what_is_calibrated_after_a_run_never_costs_it(run_folder, after, slowed):
-    record, _ = run_folder(TESTS / "golden" / "bigram", calibrate=Speeds(1.0, after))
+def test_what_is_calibrated_after_a_run_never_costs_it(run_folder, tmp_path, after, slowed):
+    speeds, on_disk = Speeds(1.0, after), []
+
+    def calibrate(accelerators, threads):
+        (written,) = (tmp_path / "cache" / "runs").glob("*/record.json")
+        on_disk.append(decode(written.read_bytes()).verdict)
+        return speeds(accelerators, threads)
+
+    record, _ = run_folder(TESTS / "golden" / "bigram", calibrate=calibrate)
+    assert on_disk == [Verdict.INTERRUPTED, Verdict.OK]  # what a kill at these moments leaves
     assert record.verdict is Verdict.OK, record.reason
     assert record.ranked
     assert record.hardware.slowed is slowed
