@@ -16,11 +16,11 @@ from data.watching import Silent as SilentWatcher
 from data.watching import Watcher, size
 from leaderboard.table import count
 from leaderboard.text import plain
+from speedrun.live import bar
 
 FRAMES_A_SECOND = 4
 LINE_INTERVAL_S = 10.0  # between two plain lines
 RATE_WINDOW_S = 10.0  # bytes a second are counted over this long
-BAR = ("━", "─")
 
 
 class View(Watcher, Protocol):
@@ -128,9 +128,7 @@ class Bar(Silent):
             return Text("")
         words = self._rate.words()
         width = max(0, self._console.width - len(words) - 2)
-        full = round(width * min(1.0, self._rate.done / self._rate.total))
-        line = Text(BAR[0] * full, style="green", no_wrap=True, overflow="ellipsis")
-        line.append(BAR[1] * (width - full), style="dim")
+        line = bar(min(1.0, self._rate.done / self._rate.total), width, "green")
         line.append(f"  {words}", style="default")
         return line
 

@@ -119,6 +119,14 @@ def choose(title: str, console: Console, out: TextIO, *, quiet: bool) -> View:
     return LiveView(title, console) if console.is_terminal and not console.is_dumb_terminal else PlainLines(title, out)
 
 
+def bar(share: float, width: int, style: str) -> Text:
+    """A line of `width` cells of which a share, 0 to 1, is full."""
+    full = round(share * width)
+    line = Text(BAR[0] * full, style=style, no_wrap=True, overflow="ellipsis")
+    line.append(BAR[1] * (width - full), style="dim")
+    return line
+
+
 def frame(title: str, progress: Progress, width: int) -> Group:
     """One picture of the run; no line is wider than `width`."""
     lines = [Text(plain(title, width), style="bold")]
@@ -128,10 +136,7 @@ def frame(title: str, progress: Progress, width: int) -> Group:
     lines.append(clock)
     share = progress.share
     if share is not None:
-        full = round(share * width)
-        bar = Text(BAR[0] * full, style=_urgency(progress))
-        bar.append(BAR[1] * (width - full), style="dim")
-        lines.append(bar)
+        lines.append(bar(share, width, _urgency(progress)))
     lines += _filled(facts(progress)[1:], width)
     lines += [Text(line, style="green", no_wrap=True) for line in chart(list(progress.curve), width, CHART_LINES)]
     lines += [Text(plain(note, width), style="yellow") for note in progress.notes[-3:]]
