@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from data.prepare import Prepared
 from harness.accelerators import Accelerator
 from harness.result import Level
 from harness.submission import Submission
 from harness.track import Track
+
+Part = Literal["train", "score", "twin"]  # of a run, each in a sandbox of its own
 
 
 @dataclass(frozen=True)
@@ -29,3 +32,10 @@ class RunRequest:
     @property
     def threads_a_rank(self) -> int:
         return self.track.resources.threads if self.threads is None else self.threads
+
+
+def accelerators_of(part: Part, granted: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
+    """All of them train; scorer and twin have one process, on a device each where there are two."""
+    if part == "train":
+        return granted
+    return granted[1:2] if part == "twin" and len(granted) > 1 else granted[:1]

@@ -48,7 +48,7 @@ from harness.result import (
     TwinReport,
     Verdict,
 )
-from harness.run_request import RunRequest
+from harness.run_request import Part, RunRequest, accelerators_of
 from harness.sandbox import Card, Limits, Mounts, Sandbox, SandboxError, protect_parent, stage
 
 SAVE_BYTES_A_SECOND = 200e6  # saving may take the track's save_s and a second for so many bytes
@@ -293,13 +293,11 @@ class _Run:
 
     @contextlib.contextmanager
     def _sandbox(
-        self, name: Literal["train", "score", "twin"], data: Path | None = None, holds: Artifact | None = None
+        self, name: Part, data: Path | None = None, holds: Artifact | None = None
     ) -> Iterator[tuple[Sandbox, Dialogue, Job]]:
         """A fresh sandbox, its dialogue, and the job that it gets; dead when the block is left."""
         request, training = self.request, name == "train"
-        granted = request.accelerators
-        if not training:  # one process, on a device of its own where there are two
-            granted = granted[1:2] if name == "twin" and len(granted) > 1 else granted[:1]
+        granted = accelerators_of(name, request.accelerators)
         ranks = request.ranks if training else 1
         cards = tuple(Card(minor=accelerator.minor, uuid=accelerator.uuid) for accelerator in granted)
         folder = self.folder / name
