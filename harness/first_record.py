@@ -75,7 +75,7 @@ def first_record(request: RunRequest, targets: int) -> Record:
             floor_nats=manifest.floor_nats(scored_split(request), targets),
         ),
         started_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        seed=secrets.randbits(31),
+        seed=secrets.randbits(31) if request.seed is None else request.seed,
         verdict=Verdict.INTERRUPTED,
         reason="the harness stopped before the run ended",
         ran=False,
@@ -92,4 +92,5 @@ def first_record(request: RunRequest, targets: int) -> Record:
             nothing_yet,
         ),
         source=request.submission.source,
+        series=request.series,
     )

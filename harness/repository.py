@@ -22,11 +22,10 @@ _QUIET = (
     "core.sshCommand=false",
     "core.askPass=",
     "credential.helper=",
-    "protocol.allow=never",  # a partial clone would fetch what it lacks
     "safe.bareRepository=explicit",  # a folder that only looks like a repository is none
 )
 
-# Every run adds its record; that does not make the next one's source unclean.
+# Every run adds its record, and a judgement its file; that does not make the next run's source unclean.
 _STATUS = (
     "status",
     "--porcelain",
@@ -34,7 +33,7 @@ _STATUS = (
     "--ignore-submodules=all",
     "--",
     ":/",
-    ":(top,exclude)leaderboard/results",
+    *(f":(top,exclude)leaderboard/{folder}" for folder in ("results", "duels", "rulings")),
 )
 
 
@@ -64,16 +63,26 @@ def state(folder: Path) -> State:
     return _NOTHING if changes is None else State(commit.strip(), not changes)
 
 
+def quiet_environment() -> dict[str, str]:
+    """For a git that asks nobody, fetches nothing, and obeys nothing but its own command line and its repository."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return environment | {
+        "GIT_ALLOW_PROTOCOL": "none",  # a partial clone would fetch what it lacks; no configuration outweighs this
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+    }
+
+
 def _git(folder: Path, settings: tuple[str, ...], *command: str) -> str | None:
     """What git says; None when it refuses. A `config` that finds nothing is an empty answer (git exits with 1)."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
     arguments = ["git", "--no-pager", *(part for setting in settings for part in ("-c", setting)), *command]
     try:
         done = subprocess.run(
             arguments,
             cwd=folder,
-            env=environment,
+            env=quiet_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

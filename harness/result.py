@@ -4,7 +4,9 @@ Every value that the parent measured stands in a field of its own. What the subm
 under `declared` and `curve`. Units are in the names: `_s` seconds, `_nats` natural-log units, `_gib` 2**30 bytes.
 """
 
+import hashlib
 import math
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal
 
@@ -242,6 +244,13 @@ class Source(_Part, frozen=True, kw_only=True):
     git_clean: bool | None = None  # no uncommitted change in the repository; None: no repository
 
 
+class Series(_Part, frozen=True, kw_only=True):
+    """Runs that were made together, and what for."""
+
+    id: str  # e.g. 20261121-141530-duel-mine-3f9a: that of the duel, the verification, the reproduction
+    purpose: Literal["duel", "retime", "verify", "reproduce"]
+
+
 class Record(_Part, frozen=True, kw_only=True):
     """One run, whole. `leaderboard/results/<track>/<run_id>.json` holds one of these.
 
@@ -277,6 +286,7 @@ class Record(_Part, frozen=True, kw_only=True):
     ranks: int = 1  # processes that trained together
     log_tail: str = ""  # the end of what the entry printed, control characters stripped
     tier: Tier = Tier.SELF_REPORTED
+    series: Series | None = None  # None: a run by itself
 
     def __post_init__(self) -> None:
         if self.scored != (self.verdict is Verdict.OK):
@@ -291,6 +301,12 @@ class Record(_Part, frozen=True, kw_only=True):
             raise ValueError("a run is ranked exactly when nothing speaks against it")
         if self.score is not None and not (math.isfinite(self.score.loss_nats) and self.score.targets > 0):
             raise ValueError("a score is a finite number over at least one target")
+
+
+def source_sha256(files: Iterable[SourceFile]) -> str:
+    """One hash for a whole source: over the lines `<hash>  <path>`, sorted by path."""
+    lines = (f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda file: file.path))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def encode(record: Record) -> bytes:

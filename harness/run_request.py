@@ -6,7 +6,7 @@ from typing import Literal
 
 from data.prepare import Prepared
 from harness.accelerators import Accelerator
-from harness.result import Level
+from harness.result import Level, Series
 from harness.submission import Submission
 from harness.track import Track
 
@@ -27,6 +27,8 @@ class RunRequest:
     ranks: int = 1  # processes that train together
     threads: int | None = None  # of the processor, for each rank; None: as many as the track grants
     practice: tuple[str, ...] = ()  # why this run won't be ranked, known before it starts
+    seed: int | None = None  # of a run that is repeated, which is never ranked; None: a fresh one is drawn
+    series: Series | None = None  # that this run is part of
     keep: int = 5  # artifacts kept in the cache, the latest ones
 
     @property

@@ -455,6 +455,8 @@ class _Run:
         against = list(self.request.practice)
         if verdict is not Verdict.OK:
             against.append(f"the verdict is {verdict}")
+        if self.request.seed is not None:
+            against.append("its seed was that of another run")
         if self.request.level is Level.NONE:
             against.append("it ran without a sandbox")
         against += gates.data_obstacles(self.track, self.request.data.manifest)

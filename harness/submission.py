@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -23,10 +23,21 @@ from harness.errors import UserError, nearest
 from harness.folder import Problem, read_folder, safe_path
 from harness.overrides import ConfigField, parse_overrides, settable
 from harness.protocol import printable
-from harness.result import Author, Entry, Source, SourceFile
+from harness.result import Author, Entry, Source, SourceFile, source_sha256
 from harness.strict_toml import TomlError, decode
 
-__all__ = ["ConfigField", "Problem", "Submission", "check", "check_name", "find", "load", "parse_overrides", "snapshot"]
+__all__ = [
+    "ConfigField",
+    "Problem",
+    "Submission",
+    "check",
+    "check_name",
+    "find",
+    "load",
+    "parse_overrides",
+    "restore",
+    "snapshot",
+]
 
 MAX_NAME = 40  # characters
 MAX_TITLE = 100
@@ -164,10 +175,23 @@ def load(folder: Path, name: str) -> Submission:
     return Submission(name=name, entry=examined.entry, source=source, fields=examined.fields)
 
 
-def source_sha256(files: Iterable[SourceFile]) -> str:
-    """One hash for a whole source: over the lines `<hash>  <path>`, sorted by path."""
-    lines = (f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda file: file.path))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def restore(name: str, source: Source, folder: Path) -> Submission:
+    """The entry that a record holds, as it ran; its files are written to `folder`, alone in its parent.
+
+    Raises:
+        UserError: the files are not those that the hash names, or a static rule of today is broken.
+    """
+    whose = f"the source that the record of {printable(name, MAX_NAME)} holds"
+    try:
+        _write_files(source, folder)
+    except FileExistsError:
+        raise UserError(f"{whose} can't be unpacked: two of its files would lie in one place") from None
+    except ValueError as error:
+        raise UserError(f"{whose} can't be unpacked: {error}") from None
+    loaded = load(folder, name)
+    if loaded.source.sha256 != source.sha256:
+        raise UserError(f"{whose} is not the one its hash names")
+    return replace(loaded, source=source)
 
 
 def snapshot(submission: Submission, folder: Path) -> None:
@@ -177,8 +201,12 @@ def snapshot(submission: Submission, folder: Path) -> None:
         ValueError: a path that leaves `folder` (a source that did not come from `load`).
         OSError: a file is already there, or cannot be written.
     """
+    _write_files(submission.source, folder)
+
+
+def _write_files(source: Source, folder: Path) -> None:
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for file in submission.source.files:
+    for file in source.files:
         if not safe_path(file.path):
             raise ValueError(f"{file.path!r} is not a path inside an entry")
         target = folder

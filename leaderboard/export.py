@@ -1,7 +1,7 @@
 """Runs as a table for other programs: csv, parquet or json, one row a run, every run whether ranked or not."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,8 +9,9 @@ from typing import Literal
 import msgspec
 
 from harness.errors import UserError
+from harness.result import Tier
 from leaderboard import atomic
-from leaderboard.ranking import hardware
+from leaderboard.alike import hardware
 from leaderboard.schema import Summary
 from leaderboard.text import plain
 
@@ -31,7 +32,7 @@ class Field:
     value: Callable[[Summary], Value]
 
 
-FIELDS = (
+_RUN = (
     Field("run_id", "string", lambda run: run.run_id),
     Field("track", "string", lambda run: run.track.id),
     Field("track_version", "Int64", lambda run: run.track.version),
@@ -80,22 +81,39 @@ FIELDS = (
     ),
     Field("source_sha256", "string", lambda run: run.source.sha256),
     Field("git_commit", "string", lambda run: run.source.git_commit),
+    Field("series_purpose", "string", lambda run: run.series.purpose if run.series else None),
 )
 
 
-def export_runs(runs: Sequence[Summary], path: Path) -> None:
+def fields(retracted: Mapping[str, str], unsigned: Collection[str]) -> tuple[Field, ...]:
+    """The columns: what each record says, and what is known about it besides."""
+    return (
+        *_RUN,
+        Field("retracted", "string", lambda run: retracted.get(run.run_id)),
+        Field("signed", "boolean", lambda run: _signed(run, unsigned)),
+    )
+
+
+def export_runs(runs: Sequence[Summary], path: Path, retracted: Mapping[str, str], unsigned: Collection[str]) -> None:
     """Writes the runs to `path`, whole or not at all; its suffix chooses the format.
+
+    Args:
+        runs: in the order in which they are to be written.
+        path: of the file.
+        retracted: run id → why it was retracted.
+        unsigned: ids of runs that say verified without a valid signature.
 
     Raises:
         UserError: another suffix, no space, no permission, no such folder.
     """
+    columns = fields(retracted, unsigned)
     match path.suffix.lower():
         case ".csv":
-            data = _csv(runs)
+            data = _csv(runs, columns)
         case ".parquet":
-            data = _parquet(runs)
+            data = _parquet(runs, columns)
         case ".json":
-            data = _json(runs)
+            data = _json(runs, columns)
         case suffix:
             ending = f"not {suffix}" if suffix else "and it has no ending"
             raise UserError(f"cannot export to {path}: the ending chooses among {', '.join(SUFFIXES)}, {ending}")
@@ -108,11 +126,18 @@ def spreadsheet_text(text: str) -> str:
     return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
 
 
-def _csv(runs: Sequence[Summary]) -> bytes:
+def _signed(run: Summary, unsigned: Collection[str]) -> bool | None:
+    """None: it does not say that it is."""
+    if run.run_id in unsigned:
+        return False
+    return True if run.tier is Tier.VERIFIED else None
+
+
+def _csv(runs: Sequence[Summary], columns: Sequence[Field]) -> bytes:
     import pandas
 
     series = {}
-    for field in FIELDS:
+    for field in columns:
         values = [field.value(run) for run in runs]
         if field.dtype == "string":
             values = [spreadsheet_text(value) if isinstance(value, str) else value for value in values]
@@ -120,18 +145,18 @@ def _csv(runs: Sequence[Summary]) -> bytes:
     return pandas.DataFrame(series).to_csv(index=False).encode()
 
 
-def _parquet(runs: Sequence[Summary]) -> bytes:
+def _parquet(runs: Sequence[Summary], columns: Sequence[Field]) -> bytes:
     import pandas
 
     frame = pandas.DataFrame(
-        {field.name: pandas.Series([field.value(run) for run in runs], dtype=field.dtype) for field in FIELDS}
+        {field.name: pandas.Series([field.value(run) for run in runs], dtype=field.dtype) for field in columns}
     )
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 
-def _json(runs: Sequence[Summary]) -> bytes:
+def _json(runs: Sequence[Summary], columns: Sequence[Field]) -> bytes:
     # Not by pandas, which rounds to at most 15 digits: a number read back is the number that was recorded.
-    rows = [{field.name: field.value(run) for field in FIELDS} for run in runs]
+    rows = [{field.name: field.value(run) for field in columns} for run in runs]
     return msgspec.json.format(msgspec.json.encode(rows), indent=1) + b"\n"

@@ -26,6 +26,7 @@ from harness.result import (
     Level,
     Record,
     Score,
+    Series,
     Tier,
     Times,
     TrackRef,
@@ -63,6 +64,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     cpu: str
     threads: int
     devices: tuple[Device, ...]
+    packages: dict[str, str] = {}
     sandbox: Sandbox
 
 
@@ -99,6 +101,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     source: SourceHash
     peak_memory_gib: float | None = None
     tier: Tier = Tier.SELF_REPORTED
+    series: Series | None = None
 
     def __post_init__(self) -> None:
         # A summary may not say what the record may not say: the very same rules, which read fields that both have.

@@ -2,6 +2,9 @@
 
 A record is there whole or not at all, whatever kills the writer, and two writers never lose each other's. Readers need
 no lock, since a rename is all they can see. Not covered: file systems without `flock` across machines (some NFS).
+
+A record that says verified counts as that only when the signature beside it, `<run id>.json.sig`, is a maintainer's
+over exactly its bytes; otherwise it is read as self-reported and named among the unsigned.
 """
 
 import contextlib
@@ -12,13 +15,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from harness.errors import UserError, nearest
-from harness.result import Record, encode
+from harness.result import Record, Tier, encode
 from leaderboard import atomic
 from leaderboard.schema import RecordError, Summary, check_size, check_writable, decode, decode_summary
+from leaderboard.signatures import SIGNATURE_CAP_BYTES, Signed, all_signed_by
 from leaderboard.text import plain
 
 LOCK_NAME = ".lock"
+MAINTAINERS_NAME = "maintainers"  # beside the results folder
+SIGNATURE_SUFFIX = ".sig"
 LOCK_WAIT_S = 60.0  # an add takes milliseconds; whoever holds the lock for a minute is stuck
 
 
@@ -32,18 +40,53 @@ class Broken(NamedTuple):
 class Loaded(NamedTuple):
     """What a folder of results holds, in order of track and run id."""
 
-    records: tuple[Summary, ...]
+    records: tuple[Summary, ...]  # one whose signature is not valid is self-reported
     broken: tuple[Broken, ...]
+    unsigned: frozenset[str]  # ids of the runs that say verified, without a valid signature
+
+
+class Held(NamedTuple):
+    """A record as its file has it: its tier is what it says of itself."""
+
+    record: Record
+    path: str  # relative to the results folder
+    data: bytes  # the whole file
+    signature: bytes | None  # None: there is none beside it
+    signer: str | None  # the maintainer whose valid signature it is
+
+    @property
+    def unsigned(self) -> bool:
+        """It says verified, and nobody who counts has signed it."""
+        return self.record.tier is Tier.VERIFIED and self.signer is None
+
+    @property
+    def counted(self) -> Record:
+        """The record as everybody should take it: verified only with a valid signature."""
+        return msgspec.structs.replace(self.record, tier=Tier.SELF_REPORTED) if self.unsigned else self.record
+
+
+class Everything(NamedTuple):
+    """Every file of a results folder, for who looks at all of them."""
+
+    records: tuple[Held, ...]
+    broken: tuple[Broken, ...]  # strange signature files among them
 
 
 class Store:
-    """Every record of a results folder, which need not exist before the first one is added."""
+    """Every record of a results folder, which need not exist before the first one is added.
 
-    def __init__(self, results: Path) -> None:
+    cache: where verdicts on signatures are remembered, which saves seconds with many; None: nowhere.
+    """
+
+    def __init__(self, results: Path, cache: Path | None = None) -> None:
         self._results = results
+        self._maintainers = results.parent / MAINTAINERS_NAME
+        self._cache = cache
 
-    def add(self, record: Record) -> Path:
+    def add(self, record: Record, signature: bytes | None = None) -> Path:
         """Writes the record and returns its file. The same record twice is no error and changes nothing.
+
+        signature: over `encode(record)`; lies beside the record, and is there before it.
 
         Raises:
             UserError: the record is not valid, another one has its id, there is no space or no permission.
@@ -70,30 +113,89 @@ class Store:
                 if other == path and _same(other, data):
                     return path
                 raise UserError(f"a different record named {record.run_id} is in {other.parent}; nothing was written")
+            if signature is not None:
+                atomic.replace(signature_path(path), signature)
             atomic.replace(path, data)
         return path
 
     def load(self, track: str | None = None) -> Loaded:
-        """The summaries of all records, or of one track's; broken ones are named and skipped."""
+        """The summaries of all records, or of one track's; broken ones are named and skipped.
+
+        Raises:
+            UserError: the folder can't be read, or signatures can't be checked (leaderboard.signatures says when).
+        """
         records: list[Summary] = []
         broken: list[Broken] = []
+        claims: dict[str, Signed] = {}
         for path, problem in self._files(track):
             try:
                 if problem:
                     raise RecordError(problem)
-                summary = decode_summary(_read(path))
+                data = _read(path)
+                summary = decode_summary(data)
                 _check_place(path, summary)
             except RecordError as error:
                 broken.append(Broken(self._relative(path), str(error)))
             else:
                 records.append(summary)
-        return Loaded(tuple(records), tuple(broken))
+                if summary.tier is Tier.VERIFIED:
+                    claims[summary.run_id] = Signed(data, _signature(path) or b"", summary.started_at)
+        signers = all_signed_by(tuple(claims.values()), self._maintainers, self._cache)
+        unsigned = frozenset(run_id for run_id, signer in zip(claims, signers, strict=True) if signer is None)
+        return Loaded(
+            tuple(
+                msgspec.structs.replace(run, tier=Tier.SELF_REPORTED) if run.run_id in unsigned else run
+                for run in records
+            ),
+            tuple(broken),
+            unsigned,
+        )
 
-    def get(self, run: str) -> Record:
-        """The whole record with this id, or with the only id that begins so.
+    def read_all(self, track: str | None = None) -> Everything:
+        """Every record whole, or one track's, with its bytes and whoever signed it. Nothing is remembered here.
 
         Raises:
-            UserError: none, several, or a broken one.
+            UserError: as `load`.
+        """
+        found: list[tuple[Path, bytes, Record]] = []
+        broken: list[Broken] = []
+        for path, problem in self._files(track):
+            try:
+                if problem:
+                    raise RecordError(problem)
+                data = _read(path)
+                record = decode(data)
+                _check_place(path, record)
+            except RecordError as error:
+                broken.append(Broken(self._relative(path), str(error)))
+            else:
+                found.append((path, data, record))
+        signatures = {path: signature for path, _, _ in found if (signature := _signature(path)) is not None}
+        claims = [
+            Signed(data, signatures[path], record.started_at) for path, data, record in found if path in signatures
+        ]
+        signers = dict(zip(signatures, all_signed_by(claims, self._maintainers), strict=True))
+        return Everything(
+            tuple(
+                Held(record, self._relative(path), data, signatures.get(path), signers.get(path))
+                for path, data, record in found
+            ),
+            (*broken, *self._strays(track)),
+        )
+
+    def get(self, run: str) -> Record:
+        """The whole record with this id, or with the only id that begins so; see `Held.counted` for its tier.
+
+        Raises:
+            UserError: as `find`.
+        """
+        return self.find(run).counted
+
+    def find(self, run: str) -> Held:
+        """The record with this id, or with the only id that begins so, and who signed it.
+
+        Raises:
+            UserError: none, several, or a broken one; its signature can't be checked.
         """
         paths = [path for path, _ in self._files(None) if path.name.endswith(".json")]
         found = [path for path in paths if path.stem == run] or [
@@ -106,12 +208,17 @@ class Store:
             some = ", ".join(plain(path.stem, 80) for path in found[:4])
             more = f" and {len(found) - 4} more" if len(found) > 4 else ""
             raise UserError(f"{len(found)} runs begin with {shown!r}: {some}{more}; give more of the id")
+        path = found[0]
         try:
-            record = decode(_read(found[0]))
-            _check_place(found[0], record)
+            data = _read(path)
+            record = decode(data)
+            _check_place(path, record)
         except RecordError as error:
-            raise UserError(f"the record {self._relative(found[0])} is broken: {error}") from None
-        return record
+            raise UserError(f"the record {self._relative(path)} is broken: {error}") from None
+        signature = _signature(path)
+        claims = [] if signature is None else [Signed(data, signature, record.started_at)]
+        signers = all_signed_by(claims, self._maintainers, self._cache)
+        return Held(record, self._relative(path), data, signature, signers[0] if signers else None)
 
     def _files(self, track: str | None) -> Iterator[tuple[Path, str]]:
         """Every file that should hold a record, in order, and beside it what is wrong with its place, if anything."""
@@ -130,6 +237,17 @@ class Store:
                     yield path, f"cannot be read: {error.strerror}"
             elif entry.is_symlink() or name.endswith(".json"):
                 yield path, "not a track's folder; records lie in <track>/<run id>.json"
+
+    def _strays(self, track: str | None) -> Iterator[Broken]:
+        """Signatures of records that are not there."""
+        for folder, entry in _scan(self._results):
+            if not entry.is_dir(follow_symlinks=False) or track not in (None, folder):
+                continue
+            names = {name for name, _ in _scan(self._results / folder)}
+            for name in sorted(names):
+                if name.endswith(SIGNATURE_SUFFIX) and name.removesuffix(SIGNATURE_SUFFIX) not in names:
+                    path = self._relative(self._results / folder / name)
+                    yield Broken(path, "the signature of a record that is not there")
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -154,6 +272,11 @@ class Store:
         return plain(path.relative_to(self._results).as_posix(), 200)
 
 
+def signature_path(record: Path) -> Path:
+    """Where the signature of a record or a duel lies."""
+    return record.with_name(record.name + SIGNATURE_SUFFIX)
+
+
 def _scan(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
     """The visible entries of a folder by name; none when there is no such folder. Raises OSError."""
     try:
@@ -168,6 +291,18 @@ def _same(path: Path, data: bytes) -> bool:
         return _read(path) == data
     except RecordError:
         return False
+
+
+def _signature(record: Path) -> bytes | None:
+    """What lies beside a record as its signature; empty, which signs nothing, where that is no such file."""
+    path = signature_path(record)
+    if not os.path.lexists(path):
+        return None
+    try:
+        signature = _read(path)
+    except RecordError:
+        return b""
+    return signature if len(signature) <= SIGNATURE_CAP_BYTES else b""
 
 
 def _read(path: Path) -> bytes:

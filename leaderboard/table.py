@@ -4,27 +4,31 @@ Every text from here is one line without control characters. It may still hold w
 markup: escaping is up to whoever prints it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from harness.result import Author
+from leaderboard.history import History
 from leaderboard.ranking import Row, Section
 from leaderboard.text import plain
 
 NOTHING = "–"
+NEAR = "≈"
 
 _AUTHORS_SHOWN = 4
 
+Line = TypeVar("Line")  # of a table: a row of the board, a step of a history
+
 
 @dataclass(frozen=True)
-class Column:
+class Column(Generic[Line]):
     """One column: `show` gives the text of its cell, "" where there is nothing to show."""
 
     key: str
     heading: str
     align: Literal["left", "right"]
-    show: Callable[[Row], str]
+    show: Callable[[Line], str]
     optional: bool = False  # left out of a table in which every cell is empty
 
 
@@ -35,12 +39,18 @@ class ShownAuthors(NamedTuple):
     more: int
 
 
-def shown_authors(row: Row) -> ShownAuthors:
+def shown_authors(authors: Sequence[Author]) -> ShownAuthors:
     """The first few authors, names as plain text; links are as the contestant wrote them."""
     shown = tuple(
-        Author(name=plain(author.name, 40) or NOTHING, link=author.link) for author in row.authors[:_AUTHORS_SHOWN]
+        Author(name=plain(author.name, 40) or NOTHING, link=author.link) for author in authors[:_AUTHORS_SHOWN]
     )
-    return ShownAuthors(shown, len(row.authors) - len(shown))
+    return ShownAuthors(shown, len(authors) - len(shown))
+
+
+def authors_text(authors: Sequence[Author]) -> str:
+    """The first few authors, without links."""
+    shown = shown_authors(authors)
+    return ", ".join(author.name for author in shown.authors) + others(shown.more)
 
 
 def others(more: int) -> str:
@@ -48,12 +58,17 @@ def others(more: int) -> str:
     return f" and {more} more" if more else ""
 
 
-def columns(section: Section) -> tuple[Column, ...]:
-    """The columns of this section's table: all of them, less the optional ones that would be empty."""
-    return tuple(column for column in COLUMNS if not column.optional or any(map(column.show, section.rows)))
+def columns(section: Section) -> tuple[Column[Row], ...]:
+    """The columns of this section's table."""
+    return filled(COLUMNS, section.rows)
 
 
-def heading(section: Section) -> str:
+def filled(candidates: Sequence[Column[Line]], lines: Sequence[Line]) -> tuple[Column[Line], ...]:
+    """All of the columns, less the optional ones that would be empty."""
+    return tuple(column for column in candidates if not column.optional or any(map(column.show, lines)))
+
+
+def heading(section: Section | History) -> str:
     """Track, version, hardware, and what sets this section apart."""
     marks = f" ({', '.join(section.marks)})" if section.marks else ""
     return plain(f"{section.track.id} · version {section.track.version} · {section.hardware}{marks}", 200)
@@ -76,6 +91,13 @@ def terms(section: Section) -> str:
     return plain(f"{asked}. Data set {section.dataset.id}.", 300)
 
 
+def legend(section: Section) -> str:
+    """What the marks of this section's table mean; empty where it has none."""
+    if not any(row.near for row in section.rows):
+        return ""
+    return f"{NEAR} no test at p < {section.alpha:g} tells this row from the one above it."
+
+
 def count(value: int) -> str:
     """A count with three or four digits: 999, 12.3 k, 1.05 M, 2.1 B."""
     size = abs(value)
@@ -85,34 +107,37 @@ def count(value: int) -> str:
     return str(value)
 
 
-def _number(value: float, digits: int) -> str:
+def number(value: float, digits: int) -> str:
+    """With so many decimals, as long as that makes sense."""
     return f"{value:,.{digits}f}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
-def _with_sd(value: float | None, sd: float | None, digits: int) -> str:
+def with_sd(value: float | None, sd: float | None, digits: int) -> str:
+    """A mean and the standard deviation, where they are known."""
     if value is None:
         return NOTHING
-    return _number(value, digits) + ("" if sd is None else f" ± {_number(sd, digits)}")
+    return number(value, digits) + ("" if sd is None else f" ± {number(sd, digits)}")
 
 
-def _authors(row: Row) -> str:
-    shown = shown_authors(row)
-    return ", ".join(author.name for author in shown.authors) + others(shown.more)
+def _rank(row: Row) -> str:
+    if row.rank is None:
+        return NOTHING
+    return f"{row.rank} {NEAR}" if row.near else str(row.rank)
 
 
-COLUMNS = (
-    Column("rank", "Rank", "right", lambda row: NOTHING if row.rank is None else str(row.rank)),
+COLUMNS: tuple[Column[Row], ...] = (
+    Column("rank", "Rank", "right", _rank),
     Column("entry", "Entry", "left", lambda row: plain(row.entry, 40)),
-    Column("authors", "Authors", "left", _authors),
-    Column("loss", "Loss (nats/token)", "right", lambda row: _with_sd(row.loss_nats, row.loss_sd_nats, 4)),
+    Column("authors", "Authors", "left", lambda row: authors_text(row.authors)),
+    Column("loss", "Loss (nats/token)", "right", lambda row: with_sd(row.loss_nats, row.loss_sd_nats, 4)),
     Column(
         "floor_gap",
         "Above floor",
         "right",
-        lambda row: "" if row.floor_gap_nats is None else _number(row.floor_gap_nats, 4),
+        lambda row: "" if row.floor_gap_nats is None else number(row.floor_gap_nats, 4),
         optional=True,
     ),
-    Column("train", "Training (s)", "right", lambda row: _with_sd(row.train_s, row.train_sd_s, 2)),
+    Column("train", "Training (s)", "right", lambda row: with_sd(row.train_s, row.train_sd_s, 2)),
     Column("runs", "Runs", "right", lambda row: str(row.runs)),
     Column("failed", "Failed", "right", lambda row: str(row.failed) if row.failed else "", optional=True),
     Column(
@@ -125,5 +150,5 @@ COLUMNS = (
     Column("tier", "Tier", "left", lambda row: row.tier.value),
     Column("last_run", "Last run", "left", lambda row: row.last_run),
     Column("technique", "Technique", "left", lambda row: plain(row.technique, 120)),
-    Column("note", "Note", "left", lambda row: plain(row.note, 160), optional=True),
+    Column("note", "Note", "left", lambda row: plain(row.note, 400), optional=True),
 )

@@ -9,9 +9,15 @@ from typing import Literal
 
 import msgspec
 
-from harness.result import Calibration, Device, Level, Record, Verdict
+from harness.result import Calibration, Device, Entry, Level, Record, TrackRef, Verdict
 from harness.track import Track
+from leaderboard.audit import Finding
+from leaderboard.duels import Duel, Outcome
+from leaderboard.history import History
+from leaderboard.published import Published
 from leaderboard.ranking import Board
+from speedrun.proposed_records import ProposedRecord
+from speedrun.pull_request import FileChange, Likeness, Refusal
 
 VERSION = 1
 
@@ -72,6 +78,43 @@ class Ran(Answer, frozen=True, kw_only=True, tag="run"):
         return 0 if all(record.verdict is Verdict.OK for record in self.records) else 1
 
 
+class Fought(_Value, frozen=True, kw_only=True):
+    """A duel that was run, and what it shows."""
+
+    duel: Duel
+    outcome: Outcome
+    because: str  # why it ended
+    files: tuple[str, ...]  # the duel's, then the runs'
+
+
+class Dueled(Answer, frozen=True, kw_only=True, tag="duel"):
+    """Two entries, compared. Good when it is settled, whoever is better."""
+
+    command: str  # that asks for it again
+    fought: Fought
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        if self.interrupted:
+            return 130
+        return 0 if self.fought.outcome.settled is not None else 1
+
+
+class Retimed(Answer, frozen=True, kw_only=True, tag="retime"):
+    """Every record against the one before it, oldest first. Good when each of them is the better one here, too."""
+
+    fought: tuple[Fought, ...]
+    left_out: tuple[str, ...]  # which record could not be run again, and why
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        if self.interrupted:
+            return 130
+        return 0 if all(one.outcome.settled == "a" for one in self.fought) else 1
+
+
 class BrokenRecord(_Value, frozen=True, kw_only=True):
     """A file among the results that holds no valid record."""
 
@@ -93,10 +136,75 @@ class Shown(Answer, frozen=True, kw_only=True, tag="leaderboard"):
         return 1 if self.broken else 0
 
 
+class Histories(Answer, frozen=True, kw_only=True, tag="history"):
+    """Who held the records, and what was published elsewhere."""
+
+    tracks: tuple[str, ...]  # that were asked about, in order
+    histories: tuple[History, ...]
+    published: tuple[Published, ...]  # measured elsewhere
+    broken: tuple[BrokenRecord, ...]
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.broken else 0
+
+
+class Ruled(Answer, frozen=True, kw_only=True, tag="ruling"):
+    """What was ruled on a run."""
+
+    run_id: str
+    entry: str
+    track: str
+    ruling: Literal["retraction", "waiver"]
+    reason: str
+    file: str
+
+
+class Verified(Answer, frozen=True, kw_only=True, tag="verify"):
+    """A maintainer's runs of an entry, and what they come to."""
+
+    entry: str
+    source_sha256: str
+    track: TrackRef
+    records: tuple[Record, ...]  # made now
+    files: tuple[str, ...]  # written now: records and their signatures
+    run_ids: tuple[str, ...]  # all verified runs of this source that were judged, oldest first, failed ones too
+    runs_asked: int
+    losses_nats: tuple[float, ...]  # of those that count
+    loss_nats: float | None  # mean
+    train_s: float | None  # mean
+    outcome: Literal["stands", "does not stand", "not settled"]
+    because: str
+    place: int | None  # on the board; None: it has none
+    is_record: bool
+    record_words: str  # why it is the record, or what is missing; empty: it does not stand
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        if self.outcome == "stands":
+            return 0
+        return 130 if self.interrupted else 1
+
+
+class Audited(Answer, frozen=True, kw_only=True, tag="audit"):
+    """What does not fit in the records."""
+
+    records: int  # that were looked at
+    signed: int  # of them, with a maintainer's valid signature
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if any(finding.grave for finding in self.findings) else 0
+
+
 class ShownRun(Answer, frozen=True, kw_only=True, tag="record"):
     """One record, whole."""
 
-    record: Record
+    record: Record  # self-reported when nobody who counts has signed it, whatever its file says
+    signed_by: str | None = None  # the maintainer whose valid signature lies beside it
+    unsigned: bool = False  # its file says verified, without a valid signature
 
 
 class ShownSource(Answer, frozen=True, kw_only=True, tag="source"):
@@ -197,6 +305,74 @@ class Diagnosis(Answer, frozen=True, kw_only=True, tag="doctor"):
     chosen: Level | None  # None: no level works but `none`
     hints: tuple[str, ...]
     tracks: tuple[TrackFit, ...]
+
+
+ReproductionOutcome = Literal["borne out", "not borne out", "worse", "undecided"]
+
+
+class Noise(_Value, frozen=True, kw_only=True):
+    """Where the loss of one more run of an entry lies."""
+
+    mean_nats: float
+    low_nats: float
+    high_nats: float
+    confidence: float
+    runs: int  # behind it
+
+
+class Reproduced(Answer, frozen=True, kw_only=True, tag="reproduce"):
+    """A record, and what its source gave when it was run again."""
+
+    original: Record
+    runs: tuple[Record, ...]  # the first with the record's seed, the others with fresh ones
+    files: tuple[str, ...]  # where the record of each lies
+    outcome: ReproductionOutcome
+    because: str
+    noise: Noise | None  # None: too few runs to know it, or none that may be compared
+    same_seed_nats: float | None  # loss of the first run less the record's
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        if self.interrupted:
+            return 130
+        return 0 if self.outcome in ("borne out", "worse") else 1
+
+
+class Trial(_Value, frozen=True, kw_only=True):
+    """A run that shows whether an entry works at all; it is not recorded."""
+
+    track: str
+    level: Level
+    verdict: Verdict
+    reason: str
+    loss_nats: float | None
+    train_s: float | None
+    total_s: float
+    log: tuple[str, ...]  # the last lines that the entry printed
+
+
+class JudgedChange(Answer, frozen=True, kw_only=True, tag="verify-pr"):
+    """A pull request, and whether it may be merged as it is."""
+
+    base: str  # commits
+    head: str
+    accepted: bool
+    refusals: tuple[Refusal, ...]
+    refusals_left_out: int  # of very many
+    remarks: tuple[str, ...]  # for a reviewer; they refuse nothing
+    entry: str | None  # its name; None: none, or several
+    is_new: bool
+    card: Entry | None  # None: the entry breaks a static rule
+    files: tuple[FileChange, ...]
+    likeness: Likeness | None
+    records: tuple[ProposedRecord, ...]
+    trial: Trial | None
+    no_trial_because: str
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.accepted else 1
 
 
 def as_json(answer: Answer) -> bytes:

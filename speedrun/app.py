@@ -12,47 +12,23 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
 from harness.errors import UserError
 from harness.result import Level
-from speedrun import console
+from speedrun import console, judging
+from speedrun.command_line import Entry, Json, Reply, commands
 from speedrun.workspace import find_workspace
-
-if TYPE_CHECKING:
-    from speedrun.answers import Answer
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-class Reply(NamedTuple):
-    """What a command answers, and how it is to be printed."""
-
-    answer: "Answer"
-    json: bool
-
-
-def _commands(help_text: str, **settings: object) -> typer.Typer:
-    return typer.Typer(
-        help=help_text,
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        invoke_without_command=True,
-        context_settings={"help_option_names": ["-h", "--help"]},
-        **settings,  # type: ignore[arg-type]
-    )
-
-
-app = _commands("Race to train small language models: the harness owns the clock, the data and the score.")
-data_app = _commands("List, prepare, verify and import data sets.")
+app = commands("Race to train small language models: the harness owns the clock, the data and the score.")
+data_app = commands("List, prepare, verify and import data sets.")
 app.add_typer(data_app, name="data", epilog="Example: speedrun data prepare tales")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Entry = Annotated[str, typer.Argument(metavar="NAME", help="An entry in speedrun/submissions, or a folder's path.")]
 
 
 @app.callback()
@@ -135,6 +111,7 @@ def run(
 ) -> Reply:
     """Train, score and record an entry. Exits with 0 for a scored run, 1 for an invalid one."""
     from speedrun.commands.run import Wish, run
+    from speedrun.session import Conditions
 
     if name.startswith("-"):
         raise UserError("name the entry first: speedrun run NAME --track TRACK, then fields such as --d-model 512")
@@ -147,12 +124,14 @@ def run(
         pairs=fields or (),
         extra=context.args,
         options=[option for parameter in context.command.params for option in parameter.opts],
-        dataset=dataset,
-        practice=practice,
-        level=Level.NONE if no_sandbox else level,
-        wait=not no_wait,
-        keep=keep,
-        quiet=quiet,
+        conditions=Conditions(
+            dataset=dataset,
+            practice=practice,
+            level=Level.NONE if no_sandbox else level,
+            wait=not no_wait,
+            keep=keep,
+            quiet=quiet,
+        ),
     )
     return Reply(run(find_workspace(), wish), json)
 
@@ -160,6 +139,9 @@ def run(
 @app.command(epilog="Example: speedrun leaderboard --show --track cpu-1min --top 10")
 def leaderboard(
     show: Annotated[bool, typer.Option("--show", help="Show the board (the default).")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Show who held the records instead, and what was published elsewhere.")
+    ] = False,
     track: Annotated[str | None, typer.Option(metavar="TRACK", help="Only this track.")] = None,
     top: Annotated[int | None, typer.Option(metavar="N", min=1, help="So many rows of each table.")] = None,
     practice: Annotated[bool, typer.Option("--all", help="List practice and failed runs too.")] = False,
@@ -169,16 +151,30 @@ def leaderboard(
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one row a run: .csv, .parquet or .json.")
     ] = None,
+    audit: Annotated[bool, typer.Option("--audit", help="Check every record, and print what does not fit.")] = False,
     json: Json = False,
 ) -> Reply:
     """Show, render or export the board. Exits with 1 when a record is broken; the others still count."""
-    from speedrun.commands.leaderboard import leaderboard
+    from speedrun.answers import Histories, Shown
+    from speedrun.commands.leaderboard import histories, leaderboard
 
-    answer = leaderboard(
-        find_workspace(), show=show, track=track, rows=top, practice=practice, render=render, export=export
-    )
+    if audit:
+        from speedrun.commands.audit import audit as audit_records
+
+        if show or history or top is not None or practice or render or export is not None:
+            raise UserError("--audit goes with --track and --json only; leave the other options out")
+        return Reply(audit_records(find_workspace(), track), json)
+    answer: Shown | Histories
+    if history:
+        if show or top is not None or practice or render or export is not None:
+            raise UserError("--history goes with --track and --json only; leave the other options out")
+        answer = histories(find_workspace(), track)
+    else:
+        answer = leaderboard(
+            find_workspace(), show=show, track=track, rows=top, practice=practice, render=render, export=export
+        )
     for broken in answer.broken:
-        console.error_line(f"broken record {broken.path}: {broken.reason}; it is left out")
+        console.error_line(f"broken file {broken.path}: {broken.reason}")
     return Reply(answer, json)
 
 
@@ -274,6 +270,9 @@ def data_import(
     from speedrun.commands import data
 
     return Reply(data.import_files(find_workspace(), name, files), json)
+
+
+judging.add_to(app)  # below the contestant's own commands in the list
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

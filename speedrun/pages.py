@@ -8,9 +8,20 @@ from rich.text import Text
 from data.watching import size
 from leaderboard.table import count
 from leaderboard.text import plain
-from speedrun import board_page, run_page, track_page
+from speedrun import (
+    audit_page,
+    board_page,
+    duel_page,
+    history_page,
+    pull_request_page,
+    reproduce_page,
+    run_page,
+    track_page,
+    verify_page,
+)
 from speedrun.answers import (
     Answer,
+    Audited,
     Checked,
     Created,
     DatasetReady,
@@ -18,11 +29,18 @@ from speedrun.answers import (
     DatasetState,
     DeviceState,
     Diagnosis,
+    Dueled,
+    Histories,
+    JudgedChange,
     Ran,
+    Reproduced,
+    Retimed,
+    Ruled,
     Shown,
     ShownRun,
     ShownTrack,
     Tracks,
+    Verified,
 )
 
 GOOD, BAD = Text("✓", style="green"), Text("✗", style="red")
@@ -33,10 +51,22 @@ def show(value: Answer, console: Console) -> None:
     match value:
         case Ran():
             run_page.show_verdicts(value, console)
+        case Dueled():
+            duel_page.show_duel(value, console)
+        case Retimed():
+            duel_page.show_retimed(value, console)
         case Shown():
             board_page.show(value, console)
-        case ShownRun(record=record):
-            run_page.show_record(record, console)
+        case Histories():
+            history_page.show(value, console)
+        case Ruled():
+            _ruled(value, console)
+        case Verified():
+            verify_page.show(value, console)
+        case Audited():
+            audit_page.show(value, console)
+        case ShownRun():
+            run_page.show_record(value, console)
         case Created():
             _created(value, console)
         case Checked():
@@ -55,8 +85,19 @@ def show(value: Answer, console: Console) -> None:
             )
         case Diagnosis():
             _diagnosis(value, console)
+        case Reproduced():
+            reproduce_page.show(value, console)
+        case JudgedChange():
+            pull_request_page.show(value, console)
         case _:
             raise TypeError(f"no page for {type(value).__name__}")
+
+
+def _ruled(value: Ruled, console: Console) -> None:
+    done = "is out of all rankings" if value.ruling == "retraction" else "needs no test of its target"
+    whose = f"run {value.run_id}" if value.ruling == "retraction" else f"the variant of run {value.run_id}"
+    _line(console, GOOD, f"{whose} {done}: {plain(value.reason, 300)}")
+    _say(console, f"  wrote {value.file}; speedrun leaderboard --render brings it onto the pages")
 
 
 def _created(value: Created, console: Console) -> None:

@@ -8,11 +8,11 @@ from rich.text import Text
 
 from harness.protocol import printable
 from harness.result import Calibration, DatasetRef, Device, HardwareReport, Record, Times, TwinReport, Verdict
-from leaderboard.ranking import hardware
+from leaderboard.alike import hardware
 from leaderboard.schema import Machine
 from leaderboard.table import count
 from leaderboard.text import plain
-from speedrun.answers import Ran
+from speedrun.answers import Ran, ShownRun
 from speedrun.chart import Point, chart
 
 LABEL = 12  # columns that a label takes
@@ -61,10 +61,11 @@ def show_verdicts(value: Ran, console: Console) -> None:
         _print([("next", _next(value))], console)
 
 
-def show_record(record: Record, console: Console) -> None:
+def show_record(value: ShownRun, console: Console) -> None:
     """Everything that a record holds, but for the texts of its source."""
+    record = value.record
     _title(record, console)
-    _print([("run", record.run_id), ("started", record.started_at), ("tier", record.tier.value)], console)
+    _print([("run", record.run_id), ("started", record.started_at), ("tier", _tier(value))], console)
     _print(_entry_lines(record), console)
     _print([("seed", str(record.seed)), *_verdict_lines(record, whole=True)], console)
     _print(_model_lines(record), console)
@@ -76,6 +77,12 @@ def show_record(record: Record, console: Console) -> None:
     _print(_source_lines(record), console)
     _curve(record, console)
     _failure(record, console, None)
+
+
+def _tier(value: ShownRun) -> str:
+    if value.unsigned:
+        return f"{value.record.tier}: it says verified, but its signature is not valid"
+    return value.record.tier.value + (f", signed by {plain(value.signed_by, 100)}" if value.signed_by else "")
 
 
 def _title(record: Record, console: Console) -> None:

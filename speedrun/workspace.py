@@ -38,6 +38,18 @@ class Workspace:
         return self.root / "leaderboard" / "results"
 
     @property
+    def duels(self) -> Path:
+        return self.root / "leaderboard" / "duels"
+
+    @property
+    def rulings(self) -> Path:
+        return self.root / "leaderboard" / "rulings"
+
+    @property
+    def published(self) -> Path:
+        return self.root / "leaderboard" / "published"
+
+    @property
     def readme(self) -> Path:
         return self.root / "README.md"
 

@@ -1,13 +1,14 @@
-"""speedrun leaderboard: show the board, write it into its page, export the runs."""
+"""speedrun leaderboard: show the board or its history, write them into their pages, export the runs."""
 
 from pathlib import Path
 
-from harness.track import find_track, list_tracks
-from leaderboard import atomic
-from leaderboard.ranking import Board, TrackRules, rank, top
-from leaderboard.store import Store
-from speedrun.answers import BrokenRecord, Shown
+from harness.errors import UserError
+from leaderboard import atomic, published
+from leaderboard.ranking import Board, top
+from speedrun import standings
+from speedrun.answers import BrokenRecord, Histories, Shown
 from speedrun.recovery import recover
+from speedrun.standings import Standings
 from speedrun.workspace import Workspace
 
 ROWS_SHOWN = 25  # of each section on a terminal, unless asked otherwise
@@ -37,45 +38,75 @@ def leaderboard(
         UserError: an unknown track, a page without markers, a file that cannot be written.
     """
     recover(workspace)
-    tracks = list_tracks(workspace.tracks)
-    if track is not None:
-        tracks = (find_track(track, workspace.tracks),)
-    rules = {track.id: TrackRules(version=track.version, runs=track.ranking.runs) for track in tracks}
-    loaded = Store(workspace.results).load(track)
+    known = standings.read(workspace, track)
     written: list[str] = []
     if render:
-        _render(workspace, written)
+        # The pages always show every track, whatever else was asked.
+        for page, text in pages(workspace, known if track is None else standings.read(workspace)):
+            atomic.replace(page, text.encode())
+            written.append(page.relative_to(workspace.root).as_posix())
     if export is not None:
         from leaderboard.export import export_runs
 
-        export_runs(loaded.records, export)
+        export_runs(known.runs, export, known.rulings.retracted, known.unsigned)
         written.append(str(export))
     board: Board | None = None
     if show or not written:
-        board = rank(loaded.records, rules, include_unranked=practice)
+        board = known.board(practice=practice)
         if rows is not None:
             board = top(board, rows)
     return Shown(
         board=board,
-        broken=tuple(BrokenRecord(path=broken.path, reason=broken.reason) for broken in loaded.broken),
+        broken=_broken(known),
         written=tuple(written),
         rows_shown=None if rows is not None else ROWS_SHOWN,
         practice=practice,
     )
 
 
-def _render(workspace: Workspace, written: list[str]) -> None:
-    """The pages always show every track, whatever else was asked."""
-    from leaderboard.render import BEGIN, END, render_readme
+def histories(workspace: Workspace, track: str | None) -> Histories:
+    """The record histories, and what was published elsewhere for the same tracks.
 
-    rules = {
-        track.id: TrackRules(version=track.version, runs=track.ranking.runs) for track in list_tracks(workspace.tracks)
-    }
-    board = rank(Store(workspace.results).load().records, rules)
-    for page, root in ((workspace.board, "../"), (workspace.readme, "")):
-        try:
-            text = page.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            text = f"# Leaderboard\n\n{BEGIN}\n{END}\n"
-        atomic.replace(page, render_readme(text, board, root).encode())
-        written.append(page.relative_to(workspace.root).as_posix())
+    Raises:
+        UserError: an unknown track, published results that make no sense.
+    """
+    recover(workspace)
+    known = standings.read(workspace, track)
+    elsewhere = published.load(workspace.published)
+    return Histories(
+        tracks=tuple(known.rules),
+        histories=known.histories(),
+        published=tuple(each for each in elsewhere if each.track in known.rules),
+        broken=_broken(known),
+    )
+
+
+def pages(workspace: Workspace, known: Standings) -> list[tuple[Path, str]]:
+    """The pages that show the board, and what they should hold.
+
+    Raises:
+        UserError: a page without its markers, or that can't be read; published results that make no sense.
+    """
+    from leaderboard.render import render_readme
+
+    board, track_histories = known.board(), known.histories()
+    elsewhere = published.load(workspace.published)
+    return [
+        (workspace.board, render_readme(_text(workspace.board), board, "../", track_histories, elsewhere)),
+        (workspace.readme, render_readme(_text(workspace.readme), board, "")),
+    ]
+
+
+def _text(page: Path) -> str:
+    from leaderboard.render import BEGIN, END
+
+    try:
+        return page.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return f"# Leaderboard\n\n{BEGIN}\n{END}\n"
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"{page.name} is no page that can be read; mend it, or take it away") from None
+
+
+def _broken(known: Standings) -> tuple[BrokenRecord, ...]:
+    return tuple(BrokenRecord(path=path, reason=reason) for path, reason in known.broken)

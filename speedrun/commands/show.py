@@ -1,8 +1,7 @@
 """speedrun show: one run, whole."""
 
 from harness.errors import UserError, nearest
-from harness.result import Record
-from leaderboard.store import Store
+from leaderboard.store import Held, Store
 from leaderboard.text import plain
 from speedrun.answers import ShownRun, ShownSource
 from speedrun.recovery import recover
@@ -13,12 +12,13 @@ LAST = "last"
 
 def show(workspace: Workspace, run: str) -> ShownRun:
     """The record of a run. Raises UserError when there is none, or it is broken."""
-    return ShownRun(record=_record(workspace, run))
+    held = _held(workspace, run)
+    return ShownRun(record=held.counted, signed_by=held.signer, unsigned=held.unsigned)
 
 
 def source(workspace: Workspace, run: str, path: str) -> ShownSource:
     """One file of a run's source. Raises UserError as `show`, or for an unknown file."""
-    record = _record(workspace, run)
+    record = _held(workspace, run).record
     files = {file.path: file for file in record.source.files}
     if path not in files:
         raise UserError(f"run {record.run_id} has no file {plain(path, 100)!r}: {nearest(path, files)}")
@@ -26,12 +26,12 @@ def source(workspace: Workspace, run: str, path: str) -> ShownSource:
     return ShownSource(run_id=record.run_id, path=file.path, sha256=file.sha256, text=file.text)
 
 
-def _record(workspace: Workspace, run: str) -> Record:
+def _held(workspace: Workspace, run: str) -> Held:
     recover(workspace)
-    store = Store(workspace.results)
+    store = Store(workspace.results, workspace.cache)
     if run != LAST:
-        return store.get(run)
+        return store.find(run)
     records = store.load().records
     if not records:
         raise UserError("there are no runs yet; speedrun run baseline --track cpu-smoke makes one")
-    return store.get(max(records, key=lambda record: (record.started_at, record.run_id)).run_id)
+    return store.find(max(records, key=lambda record: (record.started_at, record.run_id)).run_id)

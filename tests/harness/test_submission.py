@@ -17,7 +17,7 @@ from harness import folder as folder_module
 from harness import hidden_data, repository
 from harness.errors import UserError
 from harness.folder import MAX_BYTES, MAX_DEPTH, MAX_FILES, MAX_LISTED, safe_path
-from harness.result import Source, SourceFile
+from harness.result import Source, SourceFile, source_sha256
 from harness.submission import (
     ConfigField,
     Submission,
@@ -27,7 +27,6 @@ from harness.submission import (
     load,
     parse_overrides,
     snapshot,
-    source_sha256,
 )
 
 SPEEDRUN = '''"""An entry."""
@@ -846,10 +845,11 @@ def test_nothing_of_a_hostile_repository_runs(committed, tmp_path, monkeypatch):
     assert state.clean is False
 
 
-def test_the_records_of_runs_leave_the_source_clean(committed):
+@pytest.mark.parametrize("folder", ["results", "duels", "rulings"])
+def test_what_runs_and_judgements_leave_behind_is_no_change_of_the_source(committed, folder):
     root = committed.parent.parent
-    (root / "leaderboard" / "results").mkdir(parents=True)
-    (root / "leaderboard" / "results" / "run.json").touch()
+    (root / "leaderboard" / folder).mkdir(parents=True)
+    (root / "leaderboard" / folder / "one.json").touch()
     assert repository.state(committed).clean is True
     (root / "leaderboard" / "store.py").touch()
     assert repository.state(committed).clean is False

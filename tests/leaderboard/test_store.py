@@ -11,9 +11,12 @@ import msgspec
 import pytest
 
 from harness.errors import UserError
-from harness.result import Declared, Entry, Level, Times, encode
-from leaderboard.schema import RECORD_CAP_BYTES
-from leaderboard.store import Store
+from harness.result import Declared, Entry, Level, Tier, Times, encode
+from leaderboard.schema import RECORD_CAP_BYTES, decode_summary
+from leaderboard.signatures import Signer
+from leaderboard.store import Everything, Loaded, Store, signature_path
+
+NOTHING = Loaded((), (), frozenset())
 
 # A child adds the records whose files it is given; `before` runs when all is imported and read.
 ADD = """
@@ -22,7 +25,7 @@ from pathlib import Path
 import filelock
 from harness.errors import UserError
 from leaderboard import schema
-from leaderboard.store import Store
+from leaderboard.store import Loaded, Store
 results, *files = map(Path, sys.argv[1:])
 records = [schema.decode(file.read_bytes()) for file in files]
 {before}
@@ -80,7 +83,7 @@ def test_an_added_record_is_found_again(store, make_record, tmp_path):
 
 
 def test_no_folder_holds_no_records(store):
-    assert store.load() == ((), ())
+    assert store.load() == NOTHING
     with pytest.raises(UserError, match="there are none yet"):
         store.get("20261121")
 
@@ -90,7 +93,7 @@ def test_load_keeps_to_one_track(store, make_record):
         store.add(make_record(track_id=track))
     assert [run.track.id for run in store.load().records] == ["4090-train-4.5", "cpu-1min", "cpu-smoke"]
     assert [run.track.id for run in store.load("cpu-1min").records] == ["cpu-1min"]
-    assert store.load("../results/cpu-1min") == ((), ())
+    assert store.load("../results/cpu-1min") == NOTHING
 
 
 def test_the_same_record_twice_changes_nothing(store, make_record):
@@ -279,11 +282,11 @@ def test_a_writer_killed_before_the_rename_leaves_no_record(store, make_record, 
     child = start(results, [to_file(record)], STOPPED)
     assert child.stdout.readline() == "written\n"
     assert len(list(results.glob("cpu-smoke/.*.tmp"))) == 1
-    assert store.load() == ((), ())
+    assert store.load() == NOTHING
     child.send_signal(signal.SIGKILL)
     child.communicate()
     assert child.returncode == -signal.SIGKILL
-    assert store.load() == ((), ())
+    assert store.load() == NOTHING
     # The lock died with its holder, and the next writer sweeps what was left.
     store.add(other)
     assert files_in(results) == [".lock", f"cpu-smoke/{other.run_id}.json"]
@@ -322,3 +325,113 @@ def test_many_writers_at_once_lose_and_double_nothing(store, make_record, to_fil
     for record in records:
         assert store.get(record.run_id) == record
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "ada"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return path
+
+
+@pytest.fixture
+def ada(key, tmp_path):
+    """The one maintainer's signer; her key stands beside the results folder."""
+    public = key.with_suffix(".pub").read_text()
+    (tmp_path / "maintainers").write_text(f'ada@example.org namespaces="speedrun" {public}')
+    return Signer(key)
+
+
+def test_a_verified_record_counts_as_signed(store, make_record, ada):
+    record = make_record(tier=Tier.VERIFIED)
+    path = store.add(record, ada.sign(encode(record)))
+    assert signature_path(path).name == f"{record.run_id}.json.sig"
+    assert store.load() == Loaded((decode_summary(encode(record)),), (), frozenset())
+    held = store.find(record.run_id)
+    assert (held.signer, held.unsigned, held.record, held.counted) == ("ada@example.org", False, record, record)
+    assert store.get(record.run_id) == record
+    (whole,) = store.read_all().records
+    assert whole == held
+    assert whole.data == path.read_bytes()
+
+
+def _no_signature(path, ada):
+    signature_path(path).unlink()
+
+
+def _another_runs_signature(path, ada):
+    signature_path(path).write_bytes(ada.sign(b"another record"))
+
+
+def _a_changed_byte(path, ada):
+    path.write_bytes(path.read_bytes().replace(b'"loss_nats": 1.5', b'"loss_nats": 1.4'))
+
+
+def _a_link(path, ada):
+    signature = signature_path(path)
+    signature.rename(signature.with_suffix(".kept"))
+    signature.symlink_to(signature.with_suffix(".kept"))
+
+
+def _a_pipe(path, ada):
+    signature_path(path).unlink()
+    os.mkfifo(signature_path(path))
+
+
+def _no_maintainers(path, ada):
+    (path.parents[2] / "maintainers").unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil", [_no_signature, _another_runs_signature, _a_changed_byte, _a_link, _a_pipe, _no_maintainers]
+)
+def test_without_a_valid_signature_it_is_self_reported(store, make_record, ada, spoil):
+    good, record = make_record(), make_record(tier=Tier.VERIFIED)
+    store.add(good)
+    path = store.add(record, ada.sign(encode(record)))
+    spoil(path, ada)
+    loaded = store.load()
+    assert loaded.unsigned == {record.run_id}
+    assert [run.tier for run in loaded.records] == [Tier.SELF_REPORTED] * 2
+    held = store.find(record.run_id)
+    assert held.unsigned
+    assert held.record.tier is Tier.VERIFIED
+    assert held.counted.tier is Tier.SELF_REPORTED
+    assert store.get(record.run_id).tier is Tier.SELF_REPORTED
+
+
+def test_verdicts_on_signatures_are_remembered_where_it_is_said(make_record, ada, tmp_path):
+    cache = tmp_path / "cache"
+    store = Store(tmp_path / "results", cache)
+    record = make_record(tier=Tier.VERIFIED)
+    path = store.add(record, ada.sign(encode(record)))
+    assert store.load().unsigned == frozenset()
+    assert [file.name for file in cache.iterdir()] == ["signatures.json"]
+    # The audit asks anew, and what was remembered of other bytes helps nobody.
+    _a_changed_byte(path, ada)
+    assert store.load().unsigned == {record.run_id}
+    assert store.read_all().records[0].unsigned
+
+
+def test_everything_is_read_whole_and_strays_are_named(store, make_record, tmp_path):
+    first, second = make_record(), make_record(track_id="cpu-1min")
+    paths = [store.add(record) for record in (first, second)]
+    (paths[0].parent / "20261121-141530-gone-3f9a.json.sig").write_text("a signature")
+    (paths[0].parent / "20261121-141530-baseline-3f9a.json").write_text("{")
+    everything = store.read_all()
+    assert [held.record for held in everything.records] == [second, first]
+    assert dict(everything.broken).keys() == {
+        "cpu-smoke/20261121-141530-baseline-3f9a.json",
+        "cpu-smoke/20261121-141530-gone-3f9a.json.sig",
+    }
+    assert [held.record for held in store.read_all("cpu-1min").records] == [second]
+    assert store.read_all("cpu-1min").broken == ()
+    assert store.read_all("../results") == Everything((), ())
+
+
+def test_the_same_signed_record_twice_changes_nothing(store, make_record, ada):
+    record = make_record(tier=Tier.VERIFIED)
+    signature = ada.sign(encode(record))
+    path = store.add(record, signature)
+    assert store.add(record, signature) == path
+    assert signature_path(path).read_bytes() == signature

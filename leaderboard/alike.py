@@ -1,0 +1,62 @@
+"""What must be the same before two runs are compared, and what before they are averaged."""
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import NamedTuple
+
+import msgspec
+
+from harness.result import DatasetRef, TrackRef
+from leaderboard.schema import Machine, Summary
+
+_APART = {"retime": "it re-times a record", "reproduce": "it reproduces a run"}  # purposes that never enter a mean
+
+
+class Place(NamedTuple):
+    """What the runs of a section share. The whole references, so that one that was tampered with stands alone."""
+
+    track: TrackRef
+    dataset: DatasetRef
+    hardware: str
+
+
+class Variant(NamedTuple):
+    """An entry with one source and one set of overrides."""
+
+    entry: str
+    source_sha256: str
+    overrides: tuple[tuple[str, str], ...]
+
+
+def hardware(machine: Machine) -> str:
+    """What must be the same before two runs are compared: the accelerators, or the processor and its threads."""
+    if machine.devices:
+        names = sorted(device.name for device in machine.devices)
+        return " + ".join(f"{len(list(same))} × {name}" for name, same in groupby(names))
+    return f"{machine.cpu}, {machine.threads} {'thread' if machine.threads == 1 else 'threads'}"
+
+
+def place(run: Summary) -> Place:
+    """The section that a run belongs to."""
+    # Older records lack these fields; what they say follows from the track and from the data's hash.
+    dataset = msgspec.structs.replace(run.dataset, pinned=None, revision="", train_tokens=None)
+    return Place(run.track, dataset, hardware(run.environment))
+
+
+def variant(run: Summary) -> Variant:
+    return Variant(run.entry.name, run.source.sha256, tuple(sorted(run.overrides.items())))
+
+
+def torch(run: Summary) -> str:
+    """The version of torch that a run was made with; "" where its record does not say."""
+    return run.environment.packages.get("torch", "")
+
+
+def set_apart(run: Summary) -> str:
+    """Why a run never enters a mean, whatever it says of itself; "" where nothing speaks against it."""
+    return "" if run.series is None else _APART.get(run.series.purpose, "")
+
+
+def in_order(runs: Iterable[Summary]) -> list[Summary]:
+    """Oldest first, and one order for runs of the same second."""
+    return sorted(runs, key=lambda run: (run.started_at[:19], run.run_id))

@@ -1,0 +1,164 @@
+"""What does not fit in the records: in each by itself, against today's tracks and data, and among the others.
+
+A finding is *grave* where no honest run leaves such a record: somebody has changed it, or made it up, or handed it in
+twice. The others are worth a look by a person, for there may be a reason. Nothing here decides what counts: the board
+has its own rules, and a retraction is a person's.
+
+The same code under two names is worth a look, unless one of the entries says that it is based on the other: whoever
+starts from an entry runs it as it is, first. Names, values, comments and layout make no difference (likeness.py).
+
+Not covered: a record that somebody made up with care. Only a maintainer's own runs answer that.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from harness.result import Record
+from leaderboard.duel_store import LoadedDuels
+from leaderboard.likeness import code_sha256
+from leaderboard.plausibility import Check, Facts, Say, doubts, purpose
+from leaderboard.rulings import Rulings
+from leaderboard.store import Broken, Held
+from leaderboard.text import plain
+
+_REPEATED: Final = "its seed was that of another run"  # why a run with a given seed is not ranked
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that does not fit."""
+
+    check: Check
+    grave: bool  # no honest run leaves this
+    where: str  # a run's id, or a file
+    words: str
+
+
+def audit(records: Sequence[Held], facts: Facts) -> tuple[Finding, ...]:
+    """Everything that does not fit in `records`, in the order of the checks. Pure."""
+    found: list[Finding] = []
+    for held in records:
+        found += (_finding(held.record.run_id, say) for say in doubts(held, facts))
+    runs = sorted((held.record for held in records), key=lambda run: (run.started_at[:19], run.run_id))
+    found += [*_disagreements(runs, facts), *_twice(runs), *_same_code(runs)]
+    return in_order(found)
+
+
+def files(broken: Iterable[Broken], duels: LoadedDuels, rulings: Rulings, runs: Iterable[str]) -> tuple[Finding, ...]:
+    """What is wrong with the files themselves, with the duels and with the rulings. Pure.
+
+    runs: ids of all runs that are there.
+    """
+    known = frozenset(runs)
+    found = [_finding(path, Say(Check.FILE, True, reason)) for path, reason in broken]
+    found += (_finding(path, Say(Check.DUEL, True, reason)) for path, reason in duels.broken)
+    found += (
+        _finding(name, Say(Check.DUEL, True, "says verified, and no valid signature of a maintainer lies beside it"))
+        for name in duels.unsigned
+    )
+    for duel in duels.duels:
+        missing = [run for pair in duel.pairs for run in (pair.a, pair.b) if run not in known]
+        if missing:
+            words = f"{len(missing)} of its runs are not there, {missing[0]} first"
+            found.append(_finding(duel.duel_id, Say(Check.DUEL, True, words)))
+    found += (_finding(path, Say(Check.RULING, True, reason)) for path, reason in rulings.broken)
+    for kind, ruled in (("retraction", rulings.retracted), ("waiver", rulings.waived)):
+        found += (
+            _finding(run, Say(Check.RULING, False, f"there is a {kind} for this run, which is not there"))
+            for run in ruled
+            if run not in known
+        )
+    return in_order(found)
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """By check, then the grave ones first, then by what they are about."""
+    checks = list(Check)
+    return tuple(sorted(findings, key=lambda one: (checks.index(one.check), not one.grave, one.where, one.words)))
+
+
+def _finding(where: str, say: Say) -> Finding:
+    return Finding(check=say.check, grave=say.grave, where=plain(where, 200), words=plain(say.words, 400))
+
+
+def _disagreements(runs: Sequence[Record], facts: Facts) -> Iterator[Finding]:
+    """What all records of an older version of a track have in common, but for a few; today's are held to its file."""
+    older = [
+        run
+        for run in runs
+        if run.track.id not in facts.tracks or run.track.version != facts.tracks[run.track.id].version
+    ]
+    for run in _minority(older, lambda run: (run.track.id, run.track.version), _terms):
+        words = f"its terms of {run.track.id}, version {run.track.version}, are not those of the other records"
+        yield _finding(run.run_id, Say(Check.TRACK, True, words))
+    official = [run for run in older if run.dataset.official]
+    for run in _minority(official, lambda run: (run.track.id, run.track.version, run.dataset.id), _content):
+        words = f"its {run.dataset.id} is not the data of the other records"
+        yield _finding(run.run_id, Say(Check.DATA, True, words))
+
+
+def _minority(
+    runs: Iterable[Record], group: Callable[[Record], Hashable], fact: Callable[[Record], Hashable]
+) -> Iterator[Record]:
+    """The runs for which a fact is not what it is for most of their group; of two as frequent, the older counts."""
+    groups: dict[Hashable, list[Record]] = defaultdict(list)
+    for run in runs:
+        groups[group(run)].append(run)
+    for members in groups.values():
+        common = Counter(map(fact, members)).most_common(1)[0][0]
+        yield from (run for run in members if fact(run) != common)
+
+
+def _terms(run: Record) -> Hashable:
+    return run.track.sha256, run.track.objective, run.track.limit_s, run.track.target_nats
+
+
+def _content(run: Record) -> Hashable:
+    return run.dataset.sha256, run.dataset.vocab_size
+
+
+def _twice(runs: Sequence[Record]) -> Iterator[Finding]:
+    """One run under two ids. The harness draws both seeds afresh; 31 bits are enough for some ten thousand runs."""
+    seen: dict[Hashable, Record] = {}
+    for run in runs:
+        marks: list[tuple[Hashable, bool, str]] = []
+        if not (purpose(run) == "reproduce" or _REPEATED in run.unranked_because):
+            marks.append((("seed", run.seed), True, "has the seed of"))
+        if run.twin is not None:
+            marks.append((("twin", run.twin.seed), True, "has its twin's seed from"))
+        if run.score is not None and run.times.train_s is not None:
+            marks.append(
+                (("score", run.score.loss_nats, run.times.train_s), True, "has, to the last digit, score and time of")
+            )
+        if run.artifact is not None:
+            marks.append((("artifact", run.artifact.sha256), False, "has the artifact of"))
+        for mark, grave, words in marks:
+            other = seen.setdefault(mark, run)
+            if other is not run:
+                # What leaves nothing to chance saves the same again; but not in another entry's name.
+                stolen = grave or (other.entry.name != run.entry.name and not _related(run, other))
+                yield _finding(run.run_id, Say(Check.SEED, stolen, f"{words} {other.run_id}, of {other.entry.name}"))
+
+
+def _same_code(runs: Sequence[Record]) -> Iterator[Finding]:
+    """The first run of every entry whose code an older entry has as well."""
+    codes: dict[Hashable, str] = {}  # what was hashed once
+    first: dict[str, dict[str, Record]] = defaultdict(dict)  # code → entry → its first run
+    for run in runs:
+        files = tuple((file.path, file.text) for file in run.source.files)
+        if files not in codes:
+            codes[files] = code_sha256(run.source.files)
+        first[codes[files]].setdefault(run.entry.name, run)
+    for entries in first.values():
+        oldest, *others = entries.values()
+        for run in others:
+            if not _related(run, oldest):
+                words = f"{run.entry.name} has the code of {oldest.entry.name}, which ran first ({oldest.run_id})"
+                yield _finding(run.run_id, Say(Check.LIKENESS, False, words))
+
+
+def _related(run: Record, other: Record) -> bool:
+    """One of the two entries says that it is based on the other."""
+    return run.entry.based_on == other.entry.name or other.entry.based_on == run.entry.name

@@ -1,0 +1,132 @@
+"""The duels on disk: `<duels>/<track>/<duel id>.json`, written anew after every pair, signed by whoever vouches for it.
+
+A duel is there whole or not at all, whatever kills the writer. Of a signed one that grows, file and signature are two
+renames: whoever dies between them leaves a duel that counts as self-reported until it is written again.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from harness.errors import UserError
+from harness.result import Tier
+from leaderboard import atomic
+from leaderboard.duels import DUEL_CAP_BYTES, Duel, decode, encode
+from leaderboard.schema import RecordError
+from leaderboard.signatures import SIGNATURE_CAP_BYTES, Signed, all_signed_by
+from leaderboard.store import MAINTAINERS_NAME, Broken, signature_path
+from leaderboard.text import plain
+
+
+class LoadedDuels(NamedTuple):
+    """What a folder of duels holds, in order of track and id."""
+
+    duels: tuple[Duel, ...]  # one whose signature is not valid is self-reported
+    broken: tuple[Broken, ...]
+    unsigned: frozenset[str]  # ids of those that say verified, without a valid signature
+
+
+class DuelStore:
+    """Every duel of a folder, which need not exist before the first one is written.
+
+    cache: where verdicts on signatures are remembered; None: nowhere.
+    """
+
+    def __init__(self, duels: Path, cache: Path | None = None) -> None:
+        self._duels = duels
+        self._cache = cache
+
+    def put(self, duel: Duel, signature: bytes | None = None) -> Path:
+        """Writes the duel, in place of what it was a pair ago, and returns its file.
+
+        signature: over `encode(duel)`.
+
+        Raises:
+            UserError: no space, no permission.
+        """
+        folder = self._duels / duel.track.id
+        path = folder / f"{duel.duel_id}.json"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise atomic.cannot_write(path, error) from None
+        if signature is not None:
+            atomic.replace(signature_path(path), signature)
+        else:
+            signature_path(path).unlink(missing_ok=True)  # of what it was a pair ago
+        atomic.replace(path, encode(duel))
+        return path
+
+    def load(self, track: str | None = None) -> LoadedDuels:
+        """All duels, or one track's; broken ones are named and skipped.
+
+        Raises:
+            UserError: the folder can't be read, or signatures can't be checked (leaderboard.signatures says when).
+        """
+        duels: list[Duel] = []
+        broken: list[Broken] = []
+        claims: dict[str, Signed] = {}
+        for path in self._files(track):
+            try:
+                data = _read(path, DUEL_CAP_BYTES)
+                duel = decode(data)
+                if (path.stem, path.parent.name) != (duel.duel_id, duel.track.id):
+                    raise RecordError("the file's name and folder are not the duel's id and track")
+            except RecordError as error:
+                broken.append(Broken(plain(path.relative_to(self._duels).as_posix(), 200), str(error)))
+                continue
+            duels.append(duel)
+            if duel.tier is Tier.VERIFIED:
+                claims[duel.duel_id] = Signed(data, _signature(path), duel.started_at)
+        signers = all_signed_by(tuple(claims.values()), self._duels.parent / MAINTAINERS_NAME, self._cache)
+        unsigned = frozenset(name for name, signer in zip(claims, signers, strict=True) if signer is None)
+        return LoadedDuels(
+            tuple(
+                msgspec.structs.replace(duel, tier=Tier.SELF_REPORTED) if duel.duel_id in unsigned else duel
+                for duel in duels
+            ),
+            tuple(broken),
+            unsigned,
+        )
+
+    def _files(self, track: str | None) -> list[Path]:
+        """Whatever lies where a duel should: links and pipes, too, which are named when they are read."""
+        try:
+            tracks = [path for path in _visible(self._duels) if track is None or path.name == track]
+            inside = [path for folder in tracks if not folder.is_symlink() for path in _visible(folder)]
+        except OSError as error:
+            raise UserError(f"cannot read the duels in {self._duels}: {error.strerror}") from None
+        return [path for path in (*tracks, *inside) if path.suffix == ".json" or path.is_symlink()]
+
+
+def _signature(duel: Path) -> bytes:
+    """What lies beside a duel; empty, which signs nothing, where there is none."""
+    try:
+        return _read(signature_path(duel), SIGNATURE_CAP_BYTES)
+    except RecordError:
+        return b""
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What lies in a folder, by name; nothing for what is no folder. Raises OSError."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _read(path: Path, cap_bytes: int) -> bytes:
+    """The bytes of a regular file. Links, pipes and devices are refused before anything is read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise RecordError(f"cannot be read: {'it is a link' if path.is_symlink() else error.strerror}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise RecordError("cannot be read: not a regular file")
+        data = file.read(cap_bytes + 1)
+    if len(data) > cap_bytes:
+        raise RecordError(f"it has more than {cap_bytes:,} bytes")
+    return data

@@ -1,0 +1,242 @@
+"""Who vouches for a file: detached SSH signatures, made and checked by OpenSSH's ssh-keygen.
+
+`leaderboard/maintainers` is an allowed-signers file (ssh-keygen(1), ALLOWED SIGNERS), one key a line:
+
+    ada@example.org namespaces="speedrun",valid-after="20260101",valid-before="20280101" ssh-ed25519 AAAA…
+
+A signature counts when that key was valid at the moment that the signed record names as its beginning. So a key that
+is retired with `valid-before` keeps what it signed until then. Times are UTC.
+
+ssh-keygen gets files of ours and options of ours, never a path or a word from a record; whatever it does not call good
+is not signed. Not covered: a stolen key, which can date its records back: take its line out of the file altogether.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from harness.errors import UserError
+from leaderboard import atomic
+from leaderboard.schema import RECORD_CAP_BYTES
+from leaderboard.text import plain
+
+NAMESPACE: Final = "speedrun"  # a signature made for anything else, a git commit say, is none here
+SIGNATURE_CAP_BYTES: Final = 16 * 2**10  # the longest, RSA's with 16,384 bits, takes a third of it
+MAINTAINERS_CAP_BYTES: Final = 2**20
+CHECK_S: Final = 20.0  # a check takes milliseconds
+SIGN_S: Final = 20.0
+ASK_S: Final = 300.0  # for whoever is asked for a passphrase, or to touch a key
+MEMORY: Final = "signatures.json"  # in the cache folder
+REMEMBERED: Final = 50_000  # verdicts
+
+_HEADER = b"-----BEGIN SSH SIGNATURE-----"
+
+
+class Signed(NamedTuple):
+    """Something that says it is signed."""
+
+    data: bytes
+    signature: bytes
+    at: str  # the moment at which the key must have been valid, ISO 8601
+
+
+def signed_by(data: bytes, signature: bytes, maintainers: Path, at: str) -> str | None:
+    """The maintainer whose signature over `data` this is; None: nobody's that counts.
+
+    Args:
+        data: every byte that was signed.
+        signature: as ssh-keygen writes it.
+        maintainers: the allowed-signers file; nobody is a maintainer where there is none.
+        at: when the key must have been valid, ISO 8601 with its zone.
+
+    Raises:
+        UserError: ssh-keygen is missing or does not answer; `maintainers` cannot be read.
+    """
+    return all_signed_by([Signed(data, signature, at)], maintainers)[0]
+
+
+def all_signed_by(claims: Sequence[Signed], maintainers: Path, cache: Path | None = None) -> tuple[str | None, ...]:
+    """`signed_by` for many, in their order.
+
+    ssh-keygen takes about 20 ms a signature, so 1,000 take some 12 s on two cores. Verdicts are remembered in `cache`,
+    by a hash of everything that they depend on; then 1,000 signed records are read in half a second. Whoever can write
+    there can write the code, too. None: nothing is remembered.
+
+    Raises:
+        UserError: as `signed_by`.
+    """
+    allowed = read_maintainers(maintainers)
+    if not claims or allowed is None:
+        return (None,) * len(claims)
+    memory = _recall(cache)
+    keys = [_key(claim, allowed) for claim in claims]
+    new = {key: claim for key, claim in zip(keys, claims, strict=True) if key not in memory}
+    if new:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with _scratch() as folder, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            (folder / "maintainers").write_bytes(allowed)
+            checks = [pool.submit(_signer, folder, number, claim) for number, claim in enumerate(new.values())]
+            found = {key: check.result() or "" for key, check in zip(new, checks, strict=True)}
+        memory = {**memory, **found}
+        _remember(cache, memory)
+    return tuple(memory[key] or None for key in keys)
+
+
+def read_maintainers(path: Path) -> bytes | None:
+    """The allowed-signers file; None when it is not there or names no key. Raises UserError."""
+    try:
+        if path.stat().st_size > MAINTAINERS_CAP_BYTES:
+            raise UserError(f"{path} is larger than any list of maintainers; look at what it holds")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    lines = (line.strip() for line in content.splitlines())
+    return content if any(line and not line.startswith(b"#") for line in lines) else None
+
+
+class Signer:
+    """Signs with a private key file, or with a public one whose private half lies beside it or in an agent."""
+
+    def __init__(self, key: Path) -> None:
+        self._key = key
+        self.asked = False  # a person, for a passphrase or a touch, at the last signature
+
+    def sign(self, data: bytes) -> bytes:
+        """A detached signature over `data`. Asks for a passphrase only where there is a terminal.
+
+        Raises:
+            UserError: there is no such key, or it cannot sign.
+        """
+        key = self._key.absolute()
+        if not key.is_file():
+            raise UserError(f"there is no key {self._key}; give the path of your private or public SSH key")
+        self.asked = False
+        done = _keygen("-Y", "sign", "-f", str(key), "-n", NAMESPACE, data=data, time_s=SIGN_S)
+        if not _is_signature(done) and _terminal():
+            self.asked = True
+            done = _keygen("-Y", "sign", "-f", str(key), "-n", NAMESPACE, data=data, time_s=ASK_S, asks=True)
+        if not _is_signature(done):
+            raise UserError(f"cannot sign with {self._key}: {_why(done)}")
+        return done.stdout
+
+
+def _signer(folder: Path, number: int, claim: Signed) -> str | None:
+    """One signature, checked by ssh-keygen; `folder` holds the maintainers."""
+    at = _time(claim.at)
+    if at is None or len(claim.data) > RECORD_CAP_BYTES or not 0 < len(claim.signature) <= SIGNATURE_CAP_BYTES:
+        return None
+    signature, allowed = folder / f"{number}.sig", str(folder / "maintainers")
+    signature.write_bytes(claim.signature)
+    where = ("-s", str(signature), "-f", allowed, "-O", f"verify-time={at}")
+    # Whose key it is; that says nothing of the data, nor of what the key may sign.
+    asked = _keygen("-Y", "find-principals", *where, time_s=CHECK_S)
+    principals = asked.stdout.decode(errors="replace").splitlines()
+    if asked.returncode != 0 or not principals:
+        return None
+    name = principals[0]
+    checked = _keygen("-Y", "verify", "-I", name, "-n", NAMESPACE, *where, data=claim.data, time_s=CHECK_S)
+    return (plain(name, 200) or None) if checked.returncode == 0 else None
+
+
+def _keygen(
+    *arguments: str, data: bytes = b"", time_s: float, asks: bool = False
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs ssh-keygen with next to no environment; without `asks` it has no terminal to ask on."""
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        raise UserError("ssh-keygen is not installed, which signs records and checks them; install openssh-client")
+    # Dates without a zone, in the maintainers file and in ours, are local ones: let them be UTC everywhere.
+    environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", "SSH_ASKPASS_REQUIRE": "never"}
+    if "SSH_AUTH_SOCK" in os.environ:
+        environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]  # the agent's
+    try:
+        return subprocess.run(
+            [program, *arguments],
+            input=data,
+            capture_output=True,
+            env=environment,
+            cwd="/",
+            timeout=time_s,
+            start_new_session=not asks,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(f"ssh-keygen did not answer within {time_s:.0f} s; try again") from None
+    except OSError as error:
+        raise UserError(f"ssh-keygen cannot be started: {error.strerror}; mend that and try again") from None
+
+
+def _is_signature(done: subprocess.CompletedProcess[bytes]) -> bool:
+    return done.returncode == 0 and done.stdout.startswith(_HEADER) and len(done.stdout) <= SIGNATURE_CAP_BYTES
+
+
+def _why(done: subprocess.CompletedProcess[bytes]) -> str:
+    """What ssh-keygen said, in our words where they tell what to do."""
+    said = done.stderr.decode(errors="replace")
+    if "UNPROTECTED PRIVATE KEY" in said:
+        return "others may read it, so ssh-keygen leaves it alone; chmod 600 it"
+    if "passphrase" in said:
+        return "it needs its passphrase; type it right, or give it to an agent first (ssh-add)"
+    if "No private key found" in said or "public key" in said:
+        return "no private key is found for it, in its file or in an agent; give the private file, or ssh-add it first"
+    return plain(said.strip().rpartition("\n")[2], 200) or f"ssh-keygen ended with {done.returncode}"
+
+
+def _terminal() -> bool:
+    """Somebody can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
+
+
+def _time(at: str) -> str | None:
+    """As ssh-keygen takes it: UTC, YYYYMMDDHHMMSS. None: no moment."""
+    try:
+        moment = datetime.fromisoformat(at).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return f"{moment.year:04}{moment:%m%d%H%M%S}"
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder of our own, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="speedrun-signatures-") as folder:
+        yield Path(folder)
+
+
+def _key(claim: Signed, allowed: bytes) -> str:
+    """Of everything that a verdict depends on; the parts' own hashes keep them apart."""
+    parts = (claim.data, claim.signature, allowed, claim.at.encode())
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def _recall(cache: Path | None) -> dict[str, str]:
+    """Verdicts of earlier checks: key → the maintainer, or nothing for nobody."""
+    if cache is None:
+        return {}
+    try:
+        return msgspec.json.decode((cache / MEMORY).read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+
+
+def _remember(cache: Path | None, verdicts: Mapping[str, str]) -> None:
+    """The latest verdicts. Only speed is lost when they can't be written."""
+    if cache is None:
+        return
+    with contextlib.suppress(UserError, OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        latest = dict(list(verdicts.items())[-REMEMBERED:])
+        atomic.replace(cache / MEMORY, msgspec.json.encode(latest))

@@ -1,0 +1,206 @@
+"""Runs of one command on one track: the machine is judged, its devices are held, every run is recorded.
+
+What is common to run, verify, duel, retime and reproduce: they differ in what they run, how often, and what they make
+of the records.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from data.manifest import Manifest
+from data.prepare import Prepared
+from harness import environment, journal
+from harness.accelerators import Accelerator
+from harness.environment import Machine
+from harness.errors import UserError
+from harness.gates import data_obstacles
+from harness.result import Level, Record, Series
+from harness.run_request import RunRequest
+from harness.runner import run_entry
+from harness.sandbox import choose
+from harness.submission import Submission
+from harness.track import Track
+from leaderboard.store import Store
+from speedrun import console, device_lock, live
+from speedrun.commands.data import find_dataset, prepared
+from speedrun.fitness import demand_data, granted, level_obstacles, obstacles, ranks, threads
+from speedrun.recovery import recover
+from speedrun.signals import Interrupts
+from speedrun.workspace import Workspace
+
+ASKED = "it was asked for as practice"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a person wants the runs of a command to be made."""
+
+    dataset: str | None = None  # None: the track's
+    level: Level | None = None  # None: the strongest that works
+    practice: bool = False  # wherever it runs, and never ranked
+    wait: bool = True  # for a device in use
+    keep: int = 5  # artifacts kept in the cache
+    quiet: bool = False  # only the answer
+
+
+class Finished(NamedTuple):
+    """A record as it is to be stored."""
+
+    record: Record
+    signature: bytes | None = None  # over the record's bytes
+
+
+class Stored(NamedTuple):
+    """A record, and its file relative to the checkout."""
+
+    record: Record
+    file: str
+
+
+class Session:
+    """Holds the devices; made by `open_session`."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        track: Track,
+        conditions: Conditions,
+        *,
+        machine: Machine,
+        level: Level,
+        accelerators: tuple[Accelerator, ...],
+        data: Prepared,
+        against: Sequence[str],
+        interrupts: Interrupts,
+    ) -> None:
+        self.workspace = workspace
+        self.track = track
+        self.level = level
+        self._conditions = conditions
+        self._accelerators = accelerators
+        self._ranks = ranks(track, accelerators, level)
+        self._threads = threads(track, machine, self._ranks)
+        self._data = data
+        self._against = tuple(against)
+        self._interrupts = interrupts
+
+    @property
+    def interrupted(self) -> bool:
+        """Somebody asked to stop. The next run would raise KeyboardInterrupt."""
+        return self._interrupts.came
+
+    def request(
+        self,
+        entry: Submission,
+        *,
+        overrides: Mapping[str, str] | None = None,
+        practice: Sequence[str] = (),
+        seed: int | None = None,
+        series: Series | None = None,
+    ) -> RunRequest:
+        """A run of this entry under the session's conditions; `practice` adds reasons why it won't be ranked."""
+        return RunRequest(
+            submission=entry,
+            track=self.track,
+            level=self.level,
+            accelerators=self._accelerators,
+            ranks=self._ranks,
+            threads=self._threads,
+            data=self._data,
+            cache=self.workspace.cache,
+            overrides=dict(overrides or {}),
+            practice=(*self._against, *practice),
+            seed=seed,
+            series=series,
+            keep=self._conditions.keep,
+        )
+
+    def run(self, request: RunRequest, note: str = "", finish: Callable[[Record], Finished] = Finished) -> Stored:
+        """Makes the run, shows it, and stores its record.
+
+        Args:
+            request: what `request` made.
+            note: what to say of it beside the entry and the track, e.g. "run 2 of 3".
+            finish: what becomes of the record before it is stored; it must not raise.
+
+        Raises:
+            KeyboardInterrupt: told to stop where the runner could not answer for it; what it had written down until
+                then is stored.
+            UserError: a mistake that keeps the run from starting; it leaves no record.
+        """
+        title = ", ".join(filter(None, (f"{request.submission.name} on {self.track.id}", note)))
+        title += f" · data set {request.data.manifest.id} · sandbox {request.level}"
+        try:
+            self._interrupts.release()
+            with live.choose(title, console.console(sys.stderr), sys.stderr, quiet=self._conditions.quiet) as view:
+                record = run_entry(request, view.observe)
+        except KeyboardInterrupt:
+            self._interrupts.hold()
+            recover(self.workspace)
+            raise
+        self._interrupts.hold()
+        finished = finish(record)
+        path = Store(self.workspace.results).add(finished.record, finished.signature)
+        journal.settle(self.workspace.cache, record.run_id)
+        return Stored(finished.record, path.relative_to(self.workspace.root).as_posix())
+
+
+@contextlib.contextmanager
+def open_session(workspace: Workspace, track: Track, conditions: Conditions, name: str) -> Iterator[Session]:
+    """A session on this machine; it holds the devices until the block is left.
+
+    Args:
+        workspace: where everything lies.
+        track: of all runs.
+        conditions: of all runs.
+        name: what those who wait for the devices are told.
+
+    Raises:
+        UserError: this machine can't make a ranked run of the track and practice was not asked for; missing data.
+    """
+    machine = environment.machine()
+    against = obstacles(track, machine)
+    _insist(track, against, conditions)
+    accelerators = granted(track, machine)
+    dataset = find_dataset(workspace, conditions.dataset or track.dataset)
+    demand_data(track, dataset)
+    for words in data_obstacles(track, dataset) if not (conditions.dataset or conditions.quiet) else ():
+        console.note(f"this run will not be ranked: {words}")
+    with (
+        Interrupts() as interrupts,
+        device_lock.hold(device_lock.names(accelerators), name, wait=conditions.wait, say=console.note),
+    ):
+        # Trying the sandbox and preparing data are work: not beside somebody else's run.
+        level = choose(conditions.level)
+        against += level_obstacles(track, level)
+        _insist(track, against, conditions)
+        if conditions.practice:
+            against += (ASKED,)
+        yield Session(
+            workspace,
+            track,
+            conditions,
+            machine=machine,
+            level=level,
+            accelerators=accelerators,
+            data=prepared(workspace, dataset, quiet=conditions.quiet, tokens=_tokens(track, dataset)),
+            against=against,
+            interrupts=interrupts,
+        )
+
+
+def _insist(track: Track, obstacles: Sequence[str], conditions: Conditions) -> None:
+    """Nobody should learn after hours that a run could not be ranked."""
+    if obstacles and not conditions.practice:
+        raise UserError(
+            f"a run on {track.id} can't be ranked here: {'; '.join(obstacles)}; speedrun run --practice runs it "
+            "all the same, scored and not ranked; speedrun doctor shows the tracks that qualify"
+        )
+
+
+def _tokens(track: Track, dataset: Manifest) -> int | None:
+    """Training tokens that must be there; somebody's own text may have fewer than a track shows."""
+    return track.train_tokens if dataset.id == track.dataset else None

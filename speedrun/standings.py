@@ -1,0 +1,83 @@
+"""Everything that says who stands where, read from a checkout: records, duels, rulings, and what they come to."""
+
+from typing import NamedTuple
+
+from harness.track import Track, find_track, list_tracks
+from leaderboard import rulings
+from leaderboard.duel_store import DuelStore
+from leaderboard.duels import Duel
+from leaderboard.history import History
+from leaderboard.ranking import Board, TrackRules, rank
+from leaderboard.rulings import Rulings
+from leaderboard.schema import Summary
+from leaderboard.store import Broken, Store
+from speedrun.workspace import Workspace
+
+
+class Standings(NamedTuple):
+    """What lies in a checkout, of all tracks or of one."""
+
+    rules: dict[str, TrackRules]  # by track, in the order of the tracks
+    runs: tuple[Summary, ...]
+    unsigned: frozenset[str]  # ids of the runs that say verified without a valid signature
+    duels: tuple[Duel, ...]
+    rulings: Rulings
+    broken: tuple[Broken, ...]  # paths relative to the leaderboard's folder
+
+    def board(self, *, practice: bool = False) -> Board:
+        """practice: what is not ranked is listed too."""
+        return rank(self.runs, self.rules, self.rulings, self.unsigned, include_unranked=practice)
+
+    def histories(self) -> tuple[History, ...]:
+        from leaderboard.replay import histories
+
+        return histories(self.runs, self.duels, self.rules, self.rulings)
+
+
+def track_rules(track: Track) -> TrackRules:
+    """What the board must know of a track."""
+    ranking = track.ranking
+    gain = ranking.least_gain_nats if track.objective == "lowest-loss" else ranking.least_gain_s
+    assert gain is not None  # a track that is loaded has the gain of its objective
+    return TrackRules(version=track.version, runs=ranking.runs, alpha=ranking.alpha, least_gain=gain)
+
+
+def read(workspace: Workspace, track_id: str | None = None) -> Standings:
+    """What lies in the checkout; what is broken is named and left out, but for a retraction, which holds all the same.
+
+    track_id: only what is about this track; the rulings are all there.
+
+    Raises:
+        UserError: an unknown track, a folder that can't be read, signatures that can't be checked.
+    """
+    tracks = list_tracks(workspace.tracks) if track_id is None else (find_track(track_id, workspace.tracks),)
+    records = Store(workspace.results, workspace.cache).load(track_id)
+    duels = DuelStore(workspace.duels, workspace.cache).load(track_id)
+    ruled = rulings.load(workspace.rulings)
+    broken = [
+        Broken(f"{folder.name}/{path}", reason)
+        for folder, of_folder in (
+            (workspace.results, records.broken),
+            (workspace.duels, duels.broken),
+            (workspace.rulings, ruled.broken),
+        )
+        for path, reason in of_folder
+    ]
+    return Standings(
+        rules={track.id: track_rules(track) for track in tracks},
+        runs=records.records,
+        unsigned=records.unsigned,
+        duels=duels.duels,
+        rulings=ruled,
+        broken=tuple(broken),
+    )
+
+
+def board(workspace: Workspace, track_id: str | None = None, *, practice: bool = False) -> Board:
+    """The board of a checkout. Raises UserError as `read`."""
+    return read(workspace, track_id).board(practice=practice)
+
+
+def histories(workspace: Workspace, track_id: str | None = None) -> tuple[History, ...]:
+    """The record histories of a checkout. Raises UserError as `read`."""
+    return read(workspace, track_id).histories()

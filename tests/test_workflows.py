@@ -1,0 +1,359 @@
+"""What GitHub runs for us: that no workflow gives a stranger anything, and that its commands exist.
+
+`faults` is the judge; that it sees each fault is shown on workflows that were spoilt in exactly that way.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from harness.result import encode
+from leaderboard.signatures import NAMESPACE, Signer, signed_by
+from speedrun.app import app
+
+ROOT = Path(__file__).resolve().parents[1]
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").iterdir())
+SUBMISSION, GPU, BOARD = "verify-submission.yml", "verify-on-gpu.yml", "render-board.yml"
+
+TRIGGERS = {"push", "pull_request", "workflow_dispatch"}  # every other one runs with rights, for whoever causes it
+MAY_WRITE = {GPU, BOARD}
+RUNNERS = ("ubuntu-24.04", ["self-hosted", "${{ inputs.hardware }}"])
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+
+def faults(name: str, text: str) -> list[str]:
+    """What is wrong with a workflow."""
+    workflow = yaml.safe_load(text)
+    triggers = workflow[True]  # YAML's reading of `on`
+    triggers = set(triggers if isinstance(triggers, dict) else [triggers])
+    found = [f"is triggered by {trigger}" for trigger in sorted(triggers - TRIGGERS)]
+    for line in text.splitlines():
+        if (used := re.match(r"\s*-?\s*uses:\s*(.*)", line)) and not PINNED.fullmatch(used[1].strip()):
+            found.append(f"uses an action that is not pinned: {used[1]}")
+    if workflow.get("permissions") != {"contents": "read"}:
+        found.append("its permissions are not those to read")
+    if not {"group", "cancel-in-progress"} <= set(workflow.get("concurrency", {})):
+        found.append("says nothing of concurrency")
+    code = "\n".join(line.partition(" #")[0] for line in text.splitlines() if not line.lstrip().startswith("#"))
+    if name != GPU and re.search(r"\bsecrets\b|\bid-token\b", code):
+        found.append("asks for secrets")
+    for job in workflow["jobs"].values():
+        found += _job_faults(name, job, triggers)
+    return found
+
+
+def _job_faults(name: str, job: dict, triggers: set[str]) -> list[str]:
+    found = []
+    if job.get("runs-on") not in RUNNERS:
+        found.append(f"runs on {job.get('runs-on')}")
+    if not isinstance(job.get("timeout-minutes"), int):
+        found.append("has no time limit")
+    writes = job.get("permissions", {"contents": "read"}) != {"contents": "read"}
+    if writes and (name not in MAY_WRITE or "pull_request" in triggers):
+        found.append("may write")
+    if "self-hosted" in job.get("runs-on", ()) and "pull_request" in triggers:
+        found.append("lets pull requests onto our own machines")
+    for step in job["steps"]:
+        if "${{" in step.get("run", ""):
+            found.append(f"puts an expression into a script: {step['run']}")
+        if "checkout" in step.get("uses", ""):
+            given = step.get("with", {})
+            if given.get("persist-credentials") is not False:
+                found.append("leaves its token in the checkout")
+            if "pull_request" in triggers and name == SUBMISSION and "base.sha" not in given.get("ref", ""):
+                found.append("checks something else out than the base")
+        if re.search(r"git\s+(checkout|switch|merge|pull|worktree|restore|reset)\b", step.get("run", "")):
+            found.append("checks something out by hand")
+    return found
+
+
+def test_every_workflow_is_there_and_without_fault():
+    assert {path.name for path in WORKFLOWS} == {"tests.yml", SUBMISSION, GPU, BOARD}
+    assert {
+        path.name: faults(path.name, path.read_text()) for path in WORKFLOWS if faults(path.name, path.read_text())
+    } == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "fault"),
+    [
+        (SUBMISSION, "on:\n  pull_request:", "on:\n  pull_request_target:", "is triggered by pull_request_target"),
+        (SUBMISSION, "on:\n  pull_request:", "on:\n  pull_request:\n  issue_comment:", "is triggered by issue_comment"),
+        (SUBMISSION, "@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2", "@v4", "not pinned: actions/checkout@v4"),
+        (SUBMISSION, "83 # v4.2.2", "83", "not pinned"),
+        (SUBMISSION, "contents: read", "contents: write", "its permissions are not those to read"),
+        (SUBMISSION, "permissions:\n  contents: read\n", "", "its permissions are not those to read"),
+        (SUBMISSION, "persist-credentials: false", "persist-credentials: true", "leaves its token"),
+        (SUBMISSION, "          persist-credentials: false\n", "", "leaves its token"),
+        (SUBMISSION, "ref: ${{ github.event.pull_request.base.sha }}", "ref: ${{ github.head_ref }}", "than the base"),
+        (SUBMISSION, '--head "$HEAD"', "--head ${{ github.event.pull_request.head.ref }}", "puts an expression"),
+        (SUBMISSION, "    env:\n", "    env:\n      KEY: ${{ secrets.KEY }}\n", "asks for secrets"),
+        (SUBMISSION, "make .venv", "git checkout FETCH_HEAD && make .venv", "checks something out by hand"),
+        (SUBMISSION, "    timeout-minutes: 30\n", "", "has no time limit"),
+        (SUBMISSION, "    runs-on: ubuntu-24.04\n", "    runs-on: [self-hosted]\n", "onto our own machines"),
+        (GPU, "on:\n", "on:\n  pull_request:\n", "lets pull requests onto our own machines"),
+        (GPU, "on:\n", "on:\n  pull_request:\n", "may write"),
+        ("tests.yml", "    timeout", "    permissions:\n      contents: write\n    timeout", "may write"),
+        (BOARD, "concurrency:\n  group: render-board\n  cancel-in-progress: false\n", "", "concurrency"),
+    ],
+)
+def test_each_fault_is_seen(name, old, new, fault):
+    text = (GITHUB / "workflows" / name).read_text()
+    assert old in text
+    assert any(fault in found for found in faults(name, text.replace(old, new)))
+
+
+def test_the_key_is_behind_the_protected_environment_and_main():
+    """The job that has the secret is one whose environment asks for leave, and only the step that fills the agent."""
+    (job,) = yaml.safe_load((GITHUB / "workflows" / GPU).read_text())["jobs"].values()
+    assert job["environment"] == "signing"
+    assert job["if"] == "github.ref == 'refs/heads/main'"
+    seeing = [step["run"] for step in job["steps"] if "secrets." in str(step.get("env", {}))]
+    assert seeing == [".github/key-agent start"]
+    assert "secrets." not in str(job["env"])
+    runs = [step.get("run", "") for step in job["steps"]]
+    assert runs.index(".github/key-agent stop") > max(number for number, run in enumerate(runs) if "$KEY" in run)
+
+
+def test_the_choices_are_the_tracks():
+    choices = yaml.safe_load((GITHUB / "workflows" / GPU).read_text())[True]["workflow_dispatch"]["inputs"]["track"]
+    assert sorted(choices["options"]) == sorted(path.stem for path in (ROOT / "harness" / "tracks").glob("*.toml"))
+
+
+# --------------------------------------------------------------------------------------------------------- commands
+
+# At the beginning of a line of a script, of a step's `run:`, or of what stands between backquotes.
+_COMMAND = re.compile(r"^\s*(?:- )?(?:run: )?(?:\.venv/bin/speedrun|\"\$speedrun\"|speedrun) ([a-z].*)")
+
+
+def commands() -> list[str]:
+    """Every command line of ours in what GitHub runs or shows, and in the page for maintainers."""
+    found: set[str] = set()
+    for path in (*GITHUB.rglob("*"), ROOT / "docs" / "verification.md"):
+        text = path.read_text() if path.is_file() else ""
+        quoted = [] if path.suffix == ".yml" and path.parent.name == "workflows" else re.findall(r"`([^`\n]+)`", text)
+        for line in (*text.splitlines(), *quoted):
+            if command := _COMMAND.match(line):
+                found.add(command[1].partition("  #")[0].partition(" # ")[0].strip())
+    return sorted(found)
+
+
+def arguments(command: str) -> list[str]:
+    """As the shell would hand them over, with something that fits for every variable and every blank to fill in."""
+    command = re.sub(r"\$\{\w+:\+([^}]*)\}", r"\1", command)
+    command = re.sub(r"\$RUNS|\bN\b", "3", command)
+    return [word for word in shlex.split(re.sub(r"\$\w+", "x", command)) if word != "…"]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_parses(command):
+    group = typer.main.get_command(app)
+    name, *given = arguments(command)
+    assert name in group.commands
+    if given:  # a bare name is one that a sentence speaks of
+        context = group.make_context("speedrun", [name])
+        group.commands[name].make_context(name, given, parent=context)
+
+
+def test_the_commands_that_the_workflows_stand_on_are_among_them():
+    said = " ".join(commands())
+    for command in (
+        "verify-pr --base",
+        "verify --track",
+        "duel --against record",
+        "leaderboard --render",
+        "leaderboard --audit",
+    ):
+        assert command in said
+
+
+def test_a_renamed_option_is_seen():
+    group = typer.main.get_command(app)
+    with pytest.raises(Exception, match="No such option"):
+        group.commands["verify-pr"].make_context("verify-pr", ["--onto", "x"])
+
+
+# ------------------------------------------------------------------------------------------------------------ forms
+
+
+@pytest.mark.parametrize("name", ["verification-request.yml", "idea-without-gpu.yml"])
+def test_issue_forms_are_what_github_takes(name):
+    form = yaml.safe_load((GITHUB / "ISSUE_TEMPLATE" / name).read_text())
+    assert all(isinstance(form[key], str) and form[key] for key in ("name", "description", "title"))
+    ids = [part["id"] for part in form["body"] if part["type"] != "markdown"]
+    assert len(ids) == len(set(ids)) > 0
+    for part in form["body"]:
+        assert part["type"] in ("markdown", "input", "textarea", "checkboxes")
+        assert "value" in part["attributes"] if part["type"] == "markdown" else part["attributes"]["label"]
+        assert part.get("validations", {"required": True}) == {"required": True}
+        assert all(option["label"] for option in part["attributes"].get("options", ()))
+
+
+def test_the_other_templates_are_there():
+    assert yaml.safe_load((GITHUB / "ISSUE_TEMPLATE" / "config.yml").read_text()) == {"blank_issues_enabled": True}
+    assert (GITHUB / "pull_request_template.md").read_text().count("- [ ]") >= 3
+
+
+def test_the_line_for_maintainers_in_the_docs_makes_a_key_count_as_it_says(tmp_path):
+    (line,) = re.findall(
+        r"^ +(ada@example\.org .*ssh-ed25519) AAAA… ada$", (ROOT / "docs/verification.md").read_text(), re.M
+    )
+    key, maintainers = tmp_path / "key", tmp_path / "maintainers"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key, cwd=tmp_path)
+    maintainers.write_text(f"{line} {key.with_suffix('.pub').read_text().split()[1]} ada\n")
+    signature = Signer(key).sign(b"a record")
+    assert signed_by(b"a record", signature, maintainers, "2026-11-21T00:00:00Z") == "ada@example.org"
+    for elsewhere in ("2025-12-31T00:00:00Z", "2028-01-02T00:00:00Z"):
+        assert signed_by(b"a record", signature, maintainers, elsewhere) is None
+
+
+# ---------------------------------------------------------------------------------------------------------- scripts
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "SSH_", "SPEEDRUN_"))}
+    quiet = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    return subprocess.run(
+        list(map(str, command)), cwd=cwd, env=kept | quiet | environment, capture_output=True, text=True, check=False
+    )
+
+
+def git(cwd: Path, *command: str | Path) -> str:
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    done = run("git", *who, *command, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def origin(tmp_path) -> Path:
+    """A repository on a server, whose main is a small checkout of ours."""
+    checkout = tmp_path / "first"
+    for path in ("harness/tracks/cpu-smoke.toml", "template/README.md", ".github/publish"):
+        (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / path).write_bytes((ROOT / path).read_bytes())
+        (checkout / path).chmod((ROOT / path).stat().st_mode)
+    for path in (
+        "README.md",
+        "leaderboard/README.md",
+        "leaderboard/results/.gitignore",
+        "leaderboard/duels/.gitignore",
+    ):
+        (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / path).write_text(
+            "<!-- board:begin -->\n<!-- board:end -->\n" if path.endswith(".md") else ".lock\n"
+        )
+    (checkout / ".gitignore").write_text("data/cache/\n")
+    git(checkout, "init", "--quiet", "--initial-branch=main")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message=first")
+    origin = tmp_path / "origin.git"
+    git(tmp_path, "clone", "--quiet", "--bare", checkout, origin)
+    return origin
+
+
+@pytest.fixture
+def publish(tmp_path, origin, make_record):
+    """In a clone of its own, adds a record of this entry to what main had then, and returns what publishes it."""
+    program = tmp_path / "speedrun"
+    program.write_text(
+        f'#!/bin/sh\nexec {sys.executable} -P -c "import sys; from speedrun.app import main; sys.exit(main())" "$@"\n'
+    )
+    program.chmod(0o755)
+
+    def prepare(entry: str):
+        clone = tmp_path / entry
+        git(tmp_path, "clone", "--quiet", origin, clone)
+        record = make_record(entry=entry)
+        path = clone / "leaderboard" / "results" / "cpu-smoke" / f"{record.run_id}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encode(record))
+        return lambda: run(
+            clone / ".github" / "publish", "Records", cwd=clone, SPEEDRUN=str(program), SPEEDRUN_ROOT=str(clone)
+        )
+
+    return prepare
+
+
+def files(origin: Path) -> str:
+    return git(origin, "ls-tree", "-r", "--name-only", "main")
+
+
+def test_records_and_board_are_published_on_top_of_what_main_has_got(origin, publish):
+    # Both start from the same main, and both render the same pages.
+    mine, yours = publish("mine"), publish("yours")
+    done = mine()
+    assert done.returncode == 0, done.stderr
+    # A server that refuses the first push, as it does when main moves in between.
+    hook = origin / "hooks" / "pre-receive"
+    hook.write_text('#!/bin/sh\nrm -- "$0"\nexit 1\n')
+    hook.chmod(0o755)
+    done = yours()
+    assert done.returncode == 0, done.stderr
+    assert "attempt 1 of 3" in done.stderr
+    assert not hook.exists()
+
+    board = git(origin, "show", "main:leaderboard/README.md")
+    for entry in ("mine", "yours"):
+        assert re.search(rf"leaderboard/results/cpu-smoke/\d+-\d+-{entry}-\w+\.json", files(origin))
+        assert entry in board
+    # Records, board, records, board: nothing was lost, nothing merged.
+    assert git(origin, "log", "--format=%s", "main").splitlines() == [
+        "The board as the records have it",
+        "Records",
+        "The board as the records have it",
+        "Records",
+        "first",
+    ]
+    before = git(origin, "rev-parse", "main")
+    again = yours()
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "nothing to publish")
+    assert git(origin, "rev-parse", "main") == before
+
+
+def test_a_server_that_refuses_ends_it(origin, publish):
+    hook = origin / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    mine = publish("mine")
+    before = git(origin, "rev-parse", "main")
+    done = mine()
+    assert done.returncode == 1
+    assert "attempt 3 of 3" in done.stderr
+    assert git(origin, "rev-parse", "main") == before
+
+
+def test_the_key_signs_while_the_agent_lives_and_is_in_no_file(tmp_path):
+    key = tmp_path / "key"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key, cwd=tmp_path)
+    private = key.read_text()
+    key.unlink()
+    runner = Path(os.environ.get("TMPDIR", "/tmp")) / f"agent-{os.getpid()}"  # a socket's path is short
+    runner.mkdir()
+    handed_on = runner / "environment"
+    given = {"RUNNER_TEMP": str(runner), "GITHUB_ENV": str(handed_on)}
+    try:
+        assert run(GITHUB / "key-agent", "start", cwd=tmp_path, **given).returncode == 1
+        started = run(GITHUB / "key-agent", "start", cwd=tmp_path, SIGNING_KEY=private, **given)
+        assert started.returncode == 0, started.stderr
+        later = dict(line.split("=", 1) for line in handed_on.read_text().splitlines())
+        sign = ("ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", later["KEY"], handed_on)
+        assert run(*sign, cwd=tmp_path, **later).returncode == 0
+        written = [path for folder in (runner, tmp_path) for path in folder.rglob("*") if path.is_file()]
+        assert not any("PRIVATE KEY" in path.read_text() for path in written)
+        assert Path(later["KEY"]).stat().st_mode & 0o077 == 0
+        assert run(GITHUB / "key-agent", "stop", cwd=tmp_path, **given, **later).returncode == 0
+        assert not (runner / "signing").exists()
+        assert run(*sign, cwd=tmp_path, **later).returncode != 0
+    finally:
+        for path in sorted(runner.rglob("*"), reverse=True):
+            path.unlink() if not path.is_dir() else path.rmdir()
+        runner.rmdir()
