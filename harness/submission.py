@@ -181,16 +181,17 @@ def restore(name: str, source: Source, folder: Path) -> Submission:
     Raises:
         UserError: the files are not those that the hash names, or a static rule of today is broken.
     """
-    whose = f"the source that the record of {printable(name, MAX_NAME)} holds"
+    shown = printable(name, MAX_NAME)
+    useless = f"the record of {shown} holds no source that can be unpacked"
     try:
         _write_files(source, folder)
     except FileExistsError:
-        raise UserError(f"{whose} can't be unpacked: two of its files would lie in one place") from None
+        raise UserError(f"{useless}: two of its files would lie in one place") from None
     except ValueError as error:
-        raise UserError(f"{whose} can't be unpacked: {error}") from None
+        raise UserError(f"{useless}: {error}") from None
     loaded = load(folder, name)
     if loaded.source.sha256 != source.sha256:
-        raise UserError(f"{whose} is not the one its hash names")
+        raise UserError(f"the source that the record of {shown} holds is not the one its hash names")
     return replace(loaded, source=source)
 
 
