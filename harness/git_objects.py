@@ -3,8 +3,8 @@
 The objects of a pull request are read where they lie, through a git directory of our own that has no configuration, no
 hooks, no attributes, no remotes, no replacements and no work tree: whatever the repository's own says (filters,
 textconv, fsmonitor, a remote that would be asked for missing objects) is not there to be obeyed. Of the repository
-itself two things are asked: which object a name stands for, and where the objects lie. Trees are taken apart here and
-not by git, so that a tree that unfolds into a billion files is refused after a few thousand.
+itself two things are asked: which object a name stands for, and where the objects lie. Trees are taken apart by us
+(git_tree.py) and not by git, so that a tree that unfolds into a billion files is refused after a few thousand.
 
 Not covered: git's own code, which takes packed objects apart (its memory and its time are bounded), and other object
 stores that `objects/info/alternates` names: their content is found by its hash like any other.
@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from harness import git_tree
 from harness.errors import UserError
+from harness.git_tree import FOLDER_MODE, Item, ObjectError, shown_path
 from harness.repository import quiet_environment
-
-FILE_MODE, FOLDER_MODE = "100644", "40000"
 
 _TIMEOUT_S = 120  # for everything that is asked of one repository
 _GIT_MEMORY_BYTES = 2**30  # a small object may be packed as a change to a huge one
@@ -39,17 +39,9 @@ _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # messages and reads logs of its own: nobody needs that here.
 _REF = re.compile(r"[^-\s~^:?*\[\\@{}\x00-\x20\x7f][^\s~^:?*\[\\{}\x00-\x20\x7f]*([~^][0-9]{0,4}){0,8}")
 _REF_CAP = 200  # characters
-
-
-class ObjectError(UserError):
-    """Something committed is missing, too large, or not what it should be."""
-
-
-class Item(NamedTuple):
-    """What a name in a tree stands for."""
-
-    mode: str  # as git writes it: "100644" a file, "100755", "120000" a link, "40000" a folder, "160000" a submodule
-    id: str  # of the object
+_MORE_THAN_A_REF = re.compile(r"[0-9a-f]{7,64}|[A-Z_]*HEAD")  # an id, perhaps a short one; FETCH_HEAD
+# Where git looks for a short name; it takes the first that is there, a tag before a branch.
+_SHORT_REFS = ("refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")
 
 
 class Change(NamedTuple):
@@ -90,14 +82,24 @@ class Objects:
     def commit(self, ref: str) -> str:
         """The id of the commit that a branch, a tag or an id names.
 
+        A fetch brings tags of the other side's choosing, and git takes a tag `origin/main` for the branch: a name that
+        has two meanings is none.
+
         Raises:
-            UserError: it names none, or its commit is not here.
+            UserError: it names none, or more than one thing, or its commit is not here.
         """
         shown = ascii(ref[:_REF_CAP])
         if len(ref) > _REF_CAP or not _REF.fullmatch(ref) or ".." in ref:
             raise UserError(f"{shown} is no plain name of a commit; give a branch, a tag or a commit's id")
-        named = _ask_repository(self._root, "rev-parse", "--verify", "--quiet", "--end-of-options", ref)
-        found = _ID.fullmatch(named.strip()) if named is not None else None
+        name = re.split("[~^]", ref)[0]
+        meanings = self._meanings(name)
+        if len(meanings) > 1:
+            some = " and ".join(shown_path(meaning) for meaning in meanings)
+            raise UserError(f"{shown} may mean {some}; give the whole name, such as refs/heads/main, or a commit's id")
+        whole = (meanings[0] if meanings else name) + ref.removeprefix(name)
+        named = _ask_repository(self._root, "rev-parse", "--verify", "--quiet", "--end-of-options", whole)
+        lost = not meanings and name.startswith("refs/")  # git would look for it among the tags
+        found = _ID.fullmatch(named.strip()) if named is not None and not lost else None
         if found is None:
             raise UserError(f"{shown} names nothing in this repository; git fetch it, or correct the name")
         facts = self._look(f"{found.group()}^{{commit}}")
@@ -162,6 +164,14 @@ class Objects:
             raise ObjectError(f"it has {size_bytes:,} bytes, of at most {most_bytes:,}")
         return self._content(item.id)
 
+    def _meanings(self, name: str) -> list[str]:
+        """The whole names of all branches and tags that a name may mean; the name itself with them if it is more."""
+        if _ID.fullmatch(name) and (facts := self._look(name)) is not None and facts.id == name:
+            return []  # git, too, takes a whole id for nothing else
+        whole = [name] if name.startswith("refs/") else [form.format(name) for form in _SHORT_REFS]
+        found = [ref for ref in whole if _ask_repository(self._root, "show-ref", "--verify", "--", ref) is not None]
+        return [name, *found] if found and _MORE_THAN_A_REF.fullmatch(name) else found
+
     def _root_of(self, commit: str) -> Item:
         facts = self._look(f"{commit}^{{tree}}")
         if facts is None or facts.kind != "tree":
@@ -177,13 +187,10 @@ class Objects:
         self._tree_bytes += facts.size_bytes
         if self._trees > _MOST_TREES or self._tree_bytes > _MOST_TREES_BYTES or facts.size_bytes > _MOST_TREE_BYTES:
             raise ObjectError(f"there are too many folders and names to look at, up to {shown_path(path)!r}")
-        names: dict[str, Item] = {}
-        for name, item in _taken_apart(self._content(tree), len(tree) // 2, path):
-            if name in names or name == "" or "/" in name:
-                why = "twice" if name in names else "which no folder can hold"
-                raise ObjectError(f"{shown_path(path) or 'the top folder'} lists the name {shown_path(name)!r} {why}")
-            names[name] = item
-        return names
+        found = git_tree.names(self._content(tree), len(tree) // 2, path)
+        if path and not found:  # it would be seen by who reads trees, and by nobody who reads files
+            raise ObjectError(f"{shown_path(path)} is an empty folder, which git never commits")
+        return found
 
     def _look(self, name: str) -> "_Facts | None":
         """What git knows of an object without giving it; None: it is not here."""
@@ -280,12 +287,6 @@ def open_objects(root: Path) -> Iterator[Objects]:
             objects.end()
 
 
-def shown_path(path: str) -> str:
-    """A stranger's path in plain ASCII, at most 200 characters: nothing in it hides, turns round or looks alike."""
-    told = ascii(path[:200])[1:-1]
-    return told if len(told) <= 200 else told[:199] + "…"
-
-
 # ----------------------------------------------------------------------------------------------------------------- git
 
 
@@ -377,21 +378,6 @@ def _popen(
 
 
 # --------------------------------------------------------------------------------------------------------------- trees
-
-
-def _taken_apart(data: bytes, id_bytes: int, path: str) -> Iterator[tuple[str, Item]]:
-    """The names of a tree object: `<mode> <name>\\0<id>`, one after the other."""
-    at = 0
-    while at < len(data):
-        space = data.find(b" ", at, at + 8)
-        end = data.find(b"\0", space)
-        after = end + 1 + id_bytes
-        if space < 0 or end < 0 or after > len(data):
-            raise ObjectError(f"{shown_path(path) or 'the top folder'} is no tree that git would have made")
-        mode = data[at:space].decode("ascii", "replace")
-        name = data[space + 1 : end].decode("utf-8", "surrogateescape")
-        yield name, Item(FOLDER_MODE if mode == "040000" else mode, data[end + 1 : after].hex())
-        at = after
 
 
 def _unless_folder(item: Item | None) -> Item | None:

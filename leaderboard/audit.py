@@ -21,6 +21,7 @@ from leaderboard.duel_store import LoadedDuels
 from leaderboard.likeness import code_sha256
 from leaderboard.plausibility import Check, Facts, Say, doubts, purpose
 from leaderboard.rulings import Rulings
+from leaderboard.signatures import LineFault
 from leaderboard.store import Broken, Held
 from leaderboard.text import plain
 
@@ -70,6 +71,17 @@ def files(broken: Iterable[Broken], duels: LoadedDuels, rulings: Rulings, runs: 
             for run in ruled
             if run not in known
         )
+    return in_order(found)
+
+
+def beside(maintainers: Iterable[LineFault], published: str | None) -> tuple[Finding, ...]:
+    """What is wrong with whoever may sign, and with the results of other projects. Pure.
+
+    published: why they can't be read; None: they can.
+    """
+    found = [_finding(f"maintainers, line {line}", Say(Check.SIGNATURE, True, why)) for line, why in maintainers]
+    if published is not None:
+        found.append(_finding("published", Say(Check.FILE, True, published)))
     return in_order(found)
 
 

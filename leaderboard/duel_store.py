@@ -1,7 +1,8 @@
 """The duels on disk: `<duels>/<track>/<duel id>.json`, written anew after every pair, signed by whoever vouches for it.
 
-A duel is there whole or not at all, whatever kills the writer. Of a signed one that grows, file and signature are two
-renames: whoever dies between them leaves a duel that counts as self-reported until it is written again.
+A duel is there whole or not at all, whatever kills the writer, and so is its signature. A signed duel that grows is two
+files that change one after the other: while they do, `<duel id>.json.sig` holds the signature to come and the one
+before, and the duel on disk has one of the two at every moment. Afterwards it holds the new one alone.
 """
 
 import os
@@ -19,6 +20,11 @@ from leaderboard.schema import RecordError
 from leaderboard.signatures import SIGNATURE_CAP_BYTES, Signed, all_signed_by
 from leaderboard.store import MAINTAINERS_NAME, Broken, signature_path
 from leaderboard.text import plain
+
+# That a file may hold: while a duel grows, and once more after an attempt to write it that failed.
+MOST_SIGNATURES = 3
+
+_BEGINNING = b"-----BEGIN SSH SIGNATURE-----"
 
 
 class LoadedDuels(NamedTuple):
@@ -45,7 +51,7 @@ class DuelStore:
         signature: over `encode(duel)`.
 
         Raises:
-            UserError: no space, no permission.
+            UserError: no space, no permission; what was there a pair ago is still there, and as good as it was.
         """
         folder = self._duels / duel.track.id
         path = folder / f"{duel.duel_id}.json"
@@ -53,11 +59,13 @@ class DuelStore:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise atomic.cannot_write(path, error) from None
-        if signature is not None:
-            atomic.replace(signature_path(path), signature)
-        else:
+        if signature is None:
+            atomic.replace(path, encode(duel))
             signature_path(path).unlink(missing_ok=True)  # of what it was a pair ago
-        atomic.replace(path, encode(duel))
+        else:
+            atomic.replace(signature_path(path), b"".join((signature, *_signatures(path))))
+            atomic.replace(path, encode(duel))
+            atomic.replace(signature_path(path), signature)
         return path
 
     def load(self, track: str | None = None) -> LoadedDuels:
@@ -68,7 +76,7 @@ class DuelStore:
         """
         duels: list[Duel] = []
         broken: list[Broken] = []
-        claims: dict[str, Signed] = {}
+        claims: list[_Claim] = []
         for path in self._files(track):
             try:
                 data = _read(path, DUEL_CAP_BYTES)
@@ -78,18 +86,21 @@ class DuelStore:
             except RecordError as error:
                 broken.append(Broken(plain(path.relative_to(self._duels).as_posix(), 200), str(error)))
                 continue
-            duels.append(duel)
             if duel.tier is Tier.VERIFIED:
-                claims[duel.duel_id] = Signed(data, _signature(path), duel.started_at)
-        signers = all_signed_by(tuple(claims.values()), self._duels.parent / MAINTAINERS_NAME, self._cache)
-        unsigned = frozenset(name for name, signer in zip(claims, signers, strict=True) if signer is None)
+                signatures = _signatures(path)
+                claims += [_Claim(len(duels), Signed(data, each, duel.started_at)) for each in signatures]
+            duels.append(duel)
+        signers = all_signed_by([claim.signed for claim in claims], self._duels.parent / MAINTAINERS_NAME, self._cache)
+        # By number: somebody may lay a file with the id of a signed duel into another track's folder.
+        good = {claim.number for claim, signer in zip(claims, signers, strict=True) if signer is not None}
+        bad = {number for number, duel in enumerate(duels) if duel.tier is Tier.VERIFIED and number not in good}
         return LoadedDuels(
             tuple(
-                msgspec.structs.replace(duel, tier=Tier.SELF_REPORTED) if duel.duel_id in unsigned else duel
-                for duel in duels
+                msgspec.structs.replace(duel, tier=Tier.SELF_REPORTED) if number in bad else duel
+                for number, duel in enumerate(duels)
             ),
             tuple(broken),
-            unsigned,
+            frozenset(duels[number].duel_id for number in bad),
         )
 
     def _files(self, track: str | None) -> list[Path]:
@@ -102,12 +113,21 @@ class DuelStore:
         return [path for path in (*tracks, *inside) if path.suffix == ".json" or path.is_symlink()]
 
 
-def _signature(duel: Path) -> bytes:
-    """What lies beside a duel; empty, which signs nothing, where there is none."""
+class _Claim(NamedTuple):
+    """A signature beside a duel."""
+
+    number: int  # of the duel, among those that were read
+    signed: Signed
+
+
+def _signatures(duel: Path) -> tuple[bytes, ...]:
+    """What lies beside a duel: as a rule one signature, and none where there is no such file."""
     try:
-        return _read(signature_path(duel), SIGNATURE_CAP_BYTES)
+        held = _read(signature_path(duel), MOST_SIGNATURES * SIGNATURE_CAP_BYTES)
     except RecordError:
-        return b""
+        return ()
+    before, *found = held.split(_BEGINNING)
+    return () if before else tuple(_BEGINNING + rest for rest in found[:MOST_SIGNATURES])
 
 
 def _visible(folder: Path) -> list[Path]:

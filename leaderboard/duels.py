@@ -20,7 +20,8 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from harness.result import DatasetRef, Device, Level, Tier, TrackRef, Verdict
+from harness.result import DatasetRef, Device, Level, Tier, TrackRef
+from leaderboard.conduct import MOST_FAILURES, cheated, failed
 from leaderboard.schema import ENTRY_NAME, RUN_ID, TRACK_ID, RecordError, Summary
 from leaderboard.stats import Interval, difference_interval, look_alpha, mean, pairs_to_settle, ratio_interval
 from leaderboard.text import plain
@@ -29,7 +30,6 @@ from leaderboard.text import plain
 SCHEMA_VERSION: Final = 1
 DUEL_CAP_BYTES: Final = 2**18
 MOST_PAIRS: Final = 500
-MOST_FAILURES: Final = 1  # of a side that may still win: its slow runs may be among those that failed
 MOST_UNLISTED: Final = 1  # scored runs of a side that are in no pair: the one that a stopped duel was about to pair
 
 DUEL_ID: Final = re.compile(rf"[0-9]{{8}}-[0-9]{{6}}-(?P<purpose>duel|retime)-(?P<entry>{ENTRY_NAME})-[0-9a-f]{{4,32}}")
@@ -38,7 +38,6 @@ RETIMING: Final = "it re-times a record"  # why a run of a re-timing is not rank
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LEAST_S, _MOST = 1e-9, 1e9  # of a value that is worth computing with, in seconds or nats
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-_NOBODYS_FAULT = frozenset({Verdict.OK, Verdict.INTERNAL_ERROR, Verdict.INTERRUPTED})
 
 Name = Literal["a", "b"]
 
@@ -184,8 +183,8 @@ def judge(duel: Duel, runs: Mapping[str, Summary]) -> Outcome:
 
     A pair counts when both of its runs are there, name this duel as their series, are of its sides and its track, were
     scored, were made on the same data in the same environment as those of the pairs before it and in the order that it
-    says, and are in no other pair. Nobody wins who failed more than once, whose mean loss misses the target, or who has
-    more runs of this duel outside its pairs than stopping it explains.
+    says, and are in no other pair. Nobody wins who cheated in one run or failed in two, whose mean loss misses the
+    target, or who has more runs of this duel outside its pairs than stopping it explains.
 
     Args:
         duel: as leaderboard.duel_store gives it: its tier is lowered where its signature is not valid.
@@ -198,7 +197,14 @@ def judge(duel: Duel, runs: Mapping[str, Summary]) -> Outcome:
     confidence = 1 - look_alpha(len(pairs), duel.most_pairs, duel.alpha)
     values = [(pair.a, pair.b) for pair in pairs]
     interval = ratio_interval(values, confidence) if ratio else difference_interval(values, confidence)
-    members = [run for run in runs.values() if run.series is not None and run.series.id == duel.duel_id]
+    # Whoever likes can write a record that names a signed duel: beside that only signed runs count.
+    members = [
+        run
+        for run in runs.values()
+        if run.series is not None
+        and run.series.id == duel.duel_id
+        and (run.tier is Tier.VERIFIED or duel.tier is not Tier.VERIFIED)
+    ]
     standing_a = _standing(duel.a, [pair.a for pair in counting], members, duel)
     standing_b = _standing(duel.b, [pair.b for pair in counting], members, duel)
     better = _better(interval, 1.0 if ratio else 0.0)
@@ -322,19 +328,21 @@ def _rankable(run: Summary, duel: Duel) -> bool:
 def _standing(side: Side, counting: Sequence[Summary], members: Sequence[Summary], duel: Duel) -> _Standing:
     """counting: its runs that count; members: all runs of both sides that name this duel, also those in no pair."""
     own = [run for run in members if _is_of(run, side)]
-    failed = sum(run.verdict not in _NOBODYS_FAULT for run in own)
+    failures = sum(map(failed, own))
     listed = {run_id for pair in duel.pairs for run_id in (pair.a, pair.b)}
     unlisted = sum(run.scored and run.run_id not in listed for run in own)
     loss_nats = mean([run.score.loss_nats for run in counting if run.score is not None])
     target_nats = duel.track.target_nats
     against = ""
-    if failed > MOST_FAILURES:
-        against = f"it failed {failed} times"
+    if words := cheated(own):
+        against = words
+    elif failures > MOST_FAILURES:  # its slow runs may be among those that failed
+        against = f"it failed {failures} times"
     elif unlisted > MOST_UNLISTED:
         against = f"{unlisted} of its runs of this duel are in no pair"
     elif target_nats is not None and not loss_nats <= target_nats:
         against = f"its mean loss of {loss_nats:.4f} misses the target of {target_nats:g}"
-    return _Standing(failed, against)
+    return _Standing(failures, against)
 
 
 def _better(interval: Interval | None, neutral: float) -> Name | None:

@@ -47,6 +47,16 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence
 
 
+class LostDuel(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant that can't take the record, for it lost a duel with it."""
+
+    entry: str
+    source_sha256: str
+    overrides: tuple[tuple[str, str], ...]
+    duel_id: str
+    words: str
+
+
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """The records of one track (as its file was), one data set and one kind of hardware."""
 
@@ -57,6 +67,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     marks: tuple[str, ...]  # as the section's on the board
     steps: tuple[Step, ...]  # oldest first; a record's re-timings right after it
     claims: tuple[Step, ...]  # best first: would be records, were they verified
+    record_losses: tuple[tuple[str, tuple[float, ...]], ...] = ()  # version of torch → losses of the record's variant
+    lost: tuple[LostDuel, ...] = ()  # to the standing record
 
 
 def current(history: History) -> Step | None:

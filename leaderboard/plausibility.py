@@ -4,14 +4,14 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from harness.result import Level, Record, Score, SourceFile, Tier, Times, TwinReport, source_sha256
+from harness.result import Device, Level, Record, Score, SourceFile, Tier, Times, TwinReport, source_sha256
 from leaderboard.store import Held
 
 # The lowest score below its curve's last quarter among the first records is 0.005 nats; weights that are averaged, and
@@ -75,6 +75,8 @@ class Terms(NamedTuple):
     max_context: int
     threads: int  # of all ranks together
     accelerators: int  # 0: it runs on the processor
+    accelerator: str  # which one, in words
+    meets: Callable[[Device], bool]  # whether a card is such a one: the rule by which runs get theirs
     artifact_bytes: int
     parameters: tuple[int, float]  # at least, at most
     declared_tokens: int  # at least
@@ -99,6 +101,7 @@ class Facts(NamedTuple):
 def doubts(held: Held, facts: Facts) -> Iterator[Say]:
     """Everything that does not fit in one record."""
     record, terms = held.record, facts.tracks.get(held.record.track.id)
+    yield from _file(held)
     yield from _signature(held)
     yield from _run(record, facts.now)
     yield from _track(record, terms)
@@ -114,6 +117,25 @@ def doubts(held: Held, facts: Facts) -> Iterator[Say]:
 def purpose(record: Record) -> str:
     """What a run was made for together with others; empty: it stands alone."""
     return "" if record.series is None else record.series.purpose
+
+
+def _file(held: Held) -> Iterator[Say]:
+    """Decoding forgives more than the harness writes: a key twice, of which readers may take either, or padding.
+
+    A field that the file lacks is none of this: an older harness did not know it.
+    """
+    fields = _as_written(msgspec.to_builtins(held.record), msgspec.json.decode(held.data))
+    if held.data != msgspec.json.format(msgspec.json.encode(fields), indent=1) + b"\n":  # harness.result.encode's form
+        yield Say(Check.FILE, True, "its bytes are not those that the harness writes for such a record")
+
+
+def _as_written(value: object, written: object) -> object:
+    """`value` without the fields of objects that `written` lacks. Both: plain JSON values."""
+    if isinstance(value, dict) and isinstance(written, dict):
+        return {name: _as_written(part, written[name]) for name, part in value.items() if name in written}
+    if isinstance(value, list | tuple) and isinstance(written, list) and len(value) == len(written):
+        return [_as_written(*parts) for parts in zip(value, written, strict=True)]
+    return value
 
 
 def _signature(held: Held) -> Iterator[Say]:
@@ -320,6 +342,10 @@ def _ranked(record: Record, terms: Terms | None) -> Iterator[Say]:
     if len(environment.devices) != terms.accelerators:
         words = f"is ranked, and had {len(environment.devices)} accelerators; the track asks for {terms.accelerators}"
         yield Say(Check.RANKED, True, words)
+    wrong = [card for card in environment.devices if not terms.meets(card)] if terms.accelerators else []
+    if wrong:
+        words = f"is ranked, and ran on {wrong[0].name}, {wrong[0].memory_gib:g} GiB; the track asks for"
+        yield Say(Check.RANKED, True, f"{words} {terms.accelerator}")
 
 
 def _bytes(file: SourceFile) -> bytes:

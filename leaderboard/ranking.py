@@ -16,7 +16,8 @@ there is stands below the line with the reason beside it; nothing is left out si
 whoever was there first stands first. A row that no test tells from the one above it says so, and how many more runs
 would. Whatever is not a finite number does not count.
 
-Failed runs do not enter the mean, they are counted beside it; INTERNAL_ERROR is the platform's fault and is not. Runs
+Failed runs do not enter the mean, they are counted beside it; INTERNAL_ERROR is the platform's fault and is not. A
+variant against which its runs speak (leaderboard/conduct.py) has no place, whatever the others are worth. Runs
 that re-time a record or reproduce a run are made under other conditions: they count as practice. Retracted runs stand
 apart, with the reason.
 """
@@ -30,6 +31,7 @@ import msgspec
 
 from harness.result import Author, DatasetRef, Tier, TrackRef, Verdict
 from leaderboard.alike import Place, Variant, in_order, place, set_apart, torch, variant
+from leaderboard.conduct import cheated, disproof
 from leaderboard.rulings import NO_RULINGS, Rulings
 from leaderboard.schema import Summary
 from leaderboard.stats import mean, more_to_show_below, more_to_tell_apart, p_below, p_less, sample_sd
@@ -51,6 +53,7 @@ class Standing(StrEnum):
     TOO_FEW_RUNS = "too few runs"
     TARGET_NOT_SHOWN = "target not shown"
     TARGET_MISSED = "target missed"
+    DISPROVED = "its own runs speak against it"
     OTHER_VARIANT = "another variant has the place"
     UNKNOWN_TRACK = "unknown track"
     NO_NUMBER = "no finite mean"
@@ -60,10 +63,10 @@ class Standing(StrEnum):
 
 
 class Near(msgspec.Struct, frozen=True, kw_only=True):
-    """A row and the one above it can't be told apart."""
+    """A row and the one above it can't be told apart by their losses."""
 
     because: str
-    p_value: float | None  # of Welch's one-sided test; None: there could be none
+    p_value: float | None  # of Welch's two-sided test; None: there could be none
     more_runs: int | None  # of each, after which a test would probably tell; None: unknown, or too many
 
 
@@ -237,8 +240,9 @@ class _Judge(NamedTuple):
         groups: dict[tuple[Variant, Tier], list[Summary]] = {}
         for run in runs:
             groups.setdefault((variant(run), run.tier), []).append(run)
+        against = {(of, tier): self._disproof(groups, of, tier) for of, tier in groups}
         rows: list[Row] = []
-        for (of, _), group in groups.items():
+        for (of, tier), group in groups.items():
             retracted = [run for run in group if run.run_id in self.retracted]
             standing = [run for run in group if run.run_id not in self.retracted]
             counting = [run for run in standing if run.ranked and not set_apart(run)]
@@ -246,7 +250,7 @@ class _Judge(NamedTuple):
             failed = [run for run in standing if _failed(run) and not set_apart(run)]
             aside = [run for run in standing if _failed(run) and set_apart(run)]
             if counting:
-                rows.append(self._counted(of, counting, len(failed)))
+                rows.append(self._counted(of, counting, len(failed), against[of, tier]))
             else:
                 aside += failed
             if practice and include_unranked:
@@ -265,11 +269,21 @@ class _Judge(NamedTuple):
         reasons = dict.fromkeys(reason for run in runs for reason in run.unranked_because or (set_apart(run),))
         return self._row(of, runs, failed, Standing.PRACTICE, f"{Standing.PRACTICE}: {'; '.join(reasons)}")
 
-    def _counted(self, of: Variant, runs: Sequence[Summary], failed: int) -> Row:
+    def _disproof(self, groups: Mapping[tuple[Variant, Tier], Sequence[Summary]], of: Variant, tier: Tier) -> str:
+        """A maintainer's runs speak against every row of a variant; of its own runs a contestant's cheats do."""
+        verified, reported = (
+            [run for run in groups.get((of, made), ()) if run.run_id not in self.retracted]
+            for made in (Tier.VERIFIED, Tier.SELF_REPORTED)
+        )
+        return disproof(verified) or (cheated(reported) if tier is Tier.SELF_REPORTED else "")
+
+    def _counted(self, of: Variant, runs: Sequence[Summary], failed: int, against: str) -> Row:
         """A row of ranked runs, judged by itself: RANKED here means that it may take a place."""
         row = self._row(of, runs, failed, Standing.RANKED, "")
         if self.rules is None:
             standing, note = Standing.UNKNOWN_TRACK, "the track is not known here"
+        elif against:
+            standing, note = Standing.DISPROVED, against
         elif not row.runs >= self.rules.runs:
             missing = self.rules.runs - row.runs
             standing, note = Standing.TOO_FEW_RUNS, f"needs {missing} more {'run' if missing == 1 else 'runs'}"
@@ -322,20 +336,22 @@ class _Judge(NamedTuple):
     def _near(self, above: Row, row: Row) -> Near | None:
         """Whether a test tells a row from the one above it; without a test it does not."""
         assert self.rules is not None  # without rules nothing is ranked
-        timed = self.track.objective == "fastest-to-loss"
+        if self.track.objective == "fastest-to-loss":
+            return None  # times of different days and hosts are not tested: that takes a duel
         what = "not told apart from the row above"
+        alpha = self.rules.alpha / 2  # which of the two is the better one was not known beforehand
         if above.torch != row.torch or len(row.torch) != 1 or not row.torch[0]:
             words = f"{what}: runs of another version of torch are not tested against each other"
             return Near(because=words, p_value=None, more_runs=None)
-        ours, theirs = (above.times_s, row.times_s) if timed else (above.losses_nats, row.losses_nats)
+        ours, theirs = above.losses_nats, row.losses_nats
         if min(len(ours), len(theirs)) < 2:
             return Near(because=f"{what}: a test takes two runs of each", p_value=None, more_runs=None)
-        if _plain(mean(theirs) - mean(ours), (ours, theirs), self.rules.alpha):
+        if _plain(mean(theirs) - mean(ours), (ours, theirs), alpha):
             return None
-        p = p_less(ours, theirs)
+        p = 2 * p_less(ours, theirs)
         if p < self.rules.alpha:
             return None
-        more = more_to_tell_apart(ours, theirs, self.rules.alpha)
+        more = more_to_tell_apart(ours, theirs, alpha)
         words = f"{what} (p = {p:.2g})" if math.isfinite(p) else f"{what}: their runs show no scatter"
         if more is not None:
             words += f"; about {more} more {'run' if more == 1 else 'runs'} of each would tell"

@@ -23,19 +23,22 @@ Not covered: whoever verifies an entry again and again until a test is passed by
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from harness.result import Tier, TrackRef
 from leaderboard.alike import Place, Variant, in_order, place, set_apart, torch, variant
-from leaderboard.duels import Duel, Outcome, Side, judge
-from leaderboard.history import Evidence, History, Step
+from leaderboard.beaten import beaten
+from leaderboard.conduct import cheated, disproof, failed
+from leaderboard.duels import Duel
+from leaderboard.history import Evidence, History, LostDuel, Step
+from leaderboard.judged_duels import Bout, Moment, judged_duels, moment
 from leaderboard.ranking import Standing, TrackRules, finite, marks, place_order, target_standing, waived_variants
 from leaderboard.rulings import NO_RULINGS, Rulings
 from leaderboard.schema import Summary
-from leaderboard.stats import Interval, mean, p_below, p_less, sample_sd
+from leaderboard.stats import Interval, mean, p_below, sample_sd
 
 
 def histories(
@@ -58,8 +61,9 @@ def histories(
     for run in ordered:
         if run.track.id in rules:
             places.setdefault(place(run), []).append(run)
-    bouts: dict[Place, list[_Bout]] = {}
-    for bout in _bouts(ordered, duels, rulings):
+    rulings = rulings._replace(retracted={**_cheats(places.values(), rulings), **rulings.retracted})
+    bouts: dict[Place, list[Bout]] = {}
+    for bout in judged_duels(ordered, duels, rulings):
         bouts.setdefault(bout.place, []).append(bout)
     found: dict[Place, History] = {}
     for here, of_place in places.items():
@@ -76,18 +80,13 @@ def histories(
                 marks=(),
                 steps=steps,
                 claims=claims,
+                record_losses=replay.record_losses(),
+                lost=replay.lost(),
             )
     return tuple(
         msgspec.structs.replace(found[here], marks=marks(here, rules, found))
         for here in sorted(found, key=lambda here: place_order(here, rules, found))
     )
-
-
-class _Moment(NamedTuple):
-    """When something was complete; the id makes it one order."""
-
-    second: str
-    run_id: str
 
 
 class _Group(NamedTuple):
@@ -97,27 +96,13 @@ class _Group(NamedTuple):
     torch: str
 
 
-class _Bout(NamedTuple):
-    """A duel, judged; its sides, and where and when its runs were made."""
-
-    duel: Duel
-    a: Variant
-    b: Variant
-    place: Place
-    torch: str
-    at: _Moment  # of its last run
-    runs: Mapping[str, Summary]  # that count
-    outcome: Outcome  # without retracted runs
-    unretracted: Outcome  # as if nothing had been retracted
-
-
 class _Event(NamedTuple):
     """A series of verified runs ended, or a duel was over."""
 
-    at: _Moment
+    at: Moment
     order: int  # a duel comes after its own runs, which end in the same moment
     runs: Sequence[Summary]
-    bout: _Bout | None
+    bout: Bout | None
 
 
 class _Draft(NamedTuple):
@@ -140,7 +125,7 @@ class _Replay:
         rules: TrackRules,
         waived: Mapping[Variant, str],
         retracted: Mapping[str, str],
-        bouts: Sequence[_Bout],
+        bouts: Sequence[Bout],
     ) -> None:
         self._track = track
         self._rules = rules
@@ -149,14 +134,18 @@ class _Replay:
         self._bouts = bouts
         self._timed = track.objective == "fastest-to-loss"
         self._pool: dict[_Group, list[Summary]] = {}  # verified runs until now, retracted ones too
-        self._fought: list[_Bout] = []  # duels until now
+        self._failures: dict[Variant, list[Summary]] = {}  # verified and unretracted, until now
+        self._fought: list[Bout] = []  # duels until now
         self._drafts: list[_Draft] = []
 
     def steps(self, runs: Sequence[Summary]) -> tuple[Step, ...]:
         """The section's steps, given all of its runs in order."""
         for event in self._events(runs):
             for run in event.runs:
-                self._pool.setdefault(_group(run), []).append(run)
+                if run.ranked:
+                    self._pool.setdefault(_group(run), []).append(run)
+                elif run.run_id not in self._retracted:
+                    self._failures.setdefault(variant(run), []).append(run)
             if event.bout is not None:
                 self._fought.append(event.bout)
             self._look(event.at.second[:10])
@@ -165,9 +154,12 @@ class _Replay:
     def claims(self, runs: Sequence[Summary]) -> tuple[Step, ...]:
         """What would be a record but for something that is still to come; each entry's best, the best first."""
         waiting: dict[_Group, list[Summary]] = {}
+        cheats = {variant(run) for run in runs if cheated([run]) and run.run_id not in self._retracted}
         judged = {group.variant for group in self._pool if len(self._clean(group)) >= self._rules.runs}
         for run in runs:
-            if _counts(run, Tier.SELF_REPORTED) and run.run_id not in self._retracted and variant(run) not in judged:
+            if variant(run) in judged or variant(run) in cheats or run.run_id in self._retracted:
+                continue
+            if _counts(run, Tier.SELF_REPORTED):
                 waiting.setdefault(_group(run), []).append(run)
         waiting |= {group: self._clean(group) for group in self._pool if group.variant in judged}
         found = [
@@ -183,10 +175,10 @@ class _Replay:
     def _events(self, runs: Iterable[Summary]) -> list[_Event]:
         series: dict[tuple[str, str], list[Summary]] = {}
         for run in runs:
-            if _counts(run, Tier.VERIFIED):
+            if _counts(run, Tier.VERIFIED) or (failed(run) and run.tier is Tier.VERIFIED):
                 key = ("", run.run_id) if run.series is None else (run.series.purpose, run.series.id)
                 series.setdefault(key, []).append(run)
-        ended = [_Event(_moment(of[-1]), 0, of, None) for of in series.values()]
+        ended = [_Event(moment(of[-1]), 0, of, None) for of in series.values()]
         fought = [_Event(bout.at, 1, (), bout) for bout in self._bouts if bout.duel.purpose == "duel"]
         return sorted(ended + fought, key=lambda event: event[:2])
 
@@ -226,7 +218,7 @@ class _Replay:
         beaten = (
             self._duelled(group, record, unretracted)
             if self._timed
-            else self._tested(runs, self._clean(_Group(record.group.variant, group.torch)), record)
+            else self._tested(runs, self._same_torch(record, group), record)
         )
         if beaten is None:
             return None
@@ -235,6 +227,8 @@ class _Replay:
     def _passed(self, group: _Group, runs: Sequence[Summary]) -> Evidence | None:
         """What is asked of every record whatever stood before it: enough runs, numbers, the target."""
         if not group.torch or not len(runs) >= self._rules.runs or not math.isfinite(self._order(runs)):
+            return None
+        if disproof([*self._failures.get(group.variant, ()), *runs]):
             return None
         losses, target = _losses(runs), self._track.target_nats
         standing, note = target_standing(losses, target, self._rules.alpha, self._waived.get(group.variant))
@@ -245,34 +239,74 @@ class _Replay:
 
     def _tested(self, runs: Sequence[Summary], theirs: Sequence[Summary], record: _Draft) -> Evidence | None:
         """Lowest loss: Welch's test, and the least gain."""
-        gain = mean(_losses(theirs)) - mean(_losses(runs))
-        if not gain >= self._rules.least_gain:
+        found = beaten(_losses(runs), _losses(theirs), self._rules)
+        if not found.by_enough:
             return None
-        p = p_less(_losses(runs), _losses(theirs))
-        if not p < self._rules.alpha:
-            return None
-        return Evidence(words=f"{gain:.4f} nats below record {record.number} (p = {p:.2g})", gain=gain, p_value=p)
+        words = f"{found.gain:.4f} nats below record {record.number} (p = {found.p:.2g})"
+        return Evidence(words=words, gain=found.gain, p_value=found.p)
 
     def _duelled(self, group: _Group, record: _Draft, unretracted: bool) -> Evidence | None:
         """Fastest to a loss: the last duel that was settled, and none settled against it."""
         found = None
-        for bout in self._fought:
-            if bout.torch != group.torch or {bout.a, bout.b} != {group.variant, record.group.variant}:
-                continue
+        if self._lost(group, record) is not None:
+            return None
+        for bout in self._between(group, record):
             outcome = bout.unretracted if unretracted else bout.outcome
             if not outcome.counts or outcome.gain is None or outcome.interval is None:
                 continue
-            if not bout.duel.alpha <= self._rules.alpha:
-                continue
             ours = bout.a == group.variant
-            if outcome.settled != ("a" if ours else "b"):
-                return None
+            # What a retraction takes away may weaken a side, not win it the duel: its failed runs count all the same.
+            if not outcome.settled == bout.unretracted.settled == ("a" if ours else "b"):
+                continue
+            found = None  # the last one that was settled decides
             gain, interval = (outcome.gain, outcome.interval) if ours else (-outcome.gain, _inverse(outcome.interval))
             if gain >= self._rules.least_gain and interval.high < 1:
                 words = f"{gain:.2f} s faster than record {record.number} in a duel of {len(outcome.pairs)} pairs, "
                 words += f"{_ratio(interval)} of its time"
                 found = Evidence(words=words, gain=gain, duel_id=bout.duel.duel_id, interval=interval)
         return found
+
+    def _between(self, group: _Group, record: _Draft) -> Iterator[Bout]:
+        """The duels of these two until now that ask for no less than the track."""
+        for bout in self._fought:
+            sides = {bout.a, bout.b} == {group.variant, record.group.variant}
+            if sides and bout.torch == group.torch and bout.duel.alpha <= self._rules.alpha:
+                yield bout
+
+    def _lost(self, group: _Group, record: _Draft) -> Bout | None:
+        """A duel that is settled for the record. It stands until one of its runs is retracted."""
+        return next(
+            (
+                bout
+                for bout in self._between(group, record)
+                if bout.outcome.counts and bout.outcome.settled == ("b" if bout.a == group.variant else "a")
+            ),
+            None,
+        )
+
+    def lost(self) -> tuple[LostDuel, ...]:
+        """Who lost a duel to the standing record."""
+        record, found = self._record, {}
+        if record is not None:
+            for group in self._pool:
+                if (bout := self._lost(group, record)) is not None:
+                    found[group.variant] = LostDuel(
+                        entry=group.variant.entry,
+                        source_sha256=group.variant.source_sha256,
+                        overrides=group.variant.overrides,
+                        duel_id=bout.duel.duel_id,
+                        words=f"it lost duel {bout.duel.duel_id} to that record, which stands unless retracted",
+                    )
+        return tuple(found[key] for key in sorted(found))
+
+    def record_losses(self) -> tuple[tuple[str, tuple[float, ...]], ...]:
+        """What the standing record's variant scored, by version of torch."""
+        record = self._record
+        own = () if record is None else [group for group in self._pool if group.variant == record.group.variant]
+        return tuple((group.torch, _losses(self._clean(group))) for group in sorted(own))
+
+    def _same_torch(self, record: _Draft, group: _Group) -> list[Summary]:
+        return self._clean(_Group(record.group.variant, group.torch))
 
     def _claim(self, group: _Group, runs: Sequence[Summary]) -> Evidence | None:
         """What these runs would be, and what they wait for; None: nothing."""
@@ -283,8 +317,10 @@ class _Replay:
         waits = "" if verified else "waits for verification"
         if record is None:
             return msgspec.structs.replace(passed, words=_joined("the best so far", passed.words, waits))
-        same_torch = self._clean(_Group(record.group.variant, group.torch))
+        same_torch = self._same_torch(record, group)
         if self._timed:
+            if self._lost(group, record) is not None:
+                return None
             gain = mean(_times(record.runs)) - mean(_times(runs))
             beaten = Evidence(words=f"{gain:.2f} s faster than record {record.number} by the means", gain=gain)
             waits = _joined(waits, f"waits for a verified duel with record {record.number}")
@@ -292,6 +328,7 @@ class _Replay:
             gain = mean(_losses(record.runs)) - mean(_losses(runs))
             beaten = Evidence(words=f"{gain:.4f} nats below record {record.number}", gain=gain)
             waits = _joined(waits, f"waits for verified runs of record {record.number} with torch {group.torch}")
+            waits += ", which a signed duel with it makes"
         else:
             tested = None if verified else self._tested(runs, same_torch, record)
             if tested is None or tested.gain is None:
@@ -328,10 +365,28 @@ class _Replay:
     def _finished(self, draft: _Draft) -> Step:
         step = self._step(draft.kind, draft.number, draft.runs, draft.since, draft.evidence)
         if draft.kind == "record":
-            return step
+            words = _joined(draft.evidence.words, self._doubt(draft))
+            return msgspec.structs.replace(step, evidence=msgspec.structs.replace(draft.evidence, words=words))
         reasons = dict.fromkeys(self._retracted[run] for run in step.run_ids if run in self._retracted)
         words = _joined(f"retracted: {'; '.join(reasons)}", draft.evidence.words)
         return msgspec.structs.replace(step, evidence=msgspec.structs.replace(draft.evidence, words=words))
+
+    def _doubt(self, draft: _Draft) -> str:
+        """What runs that came later say against a record; taking it back is a maintainer's retraction."""
+        if self._passed(draft.group, draft.runs) is None:
+            return f"by all of its {len(draft.runs)} runs this is no longer shown"
+        records = [each for each in self._drafts if each.kind == "record"]
+        place = records.index(draft)
+        if self._timed or place == 0:
+            return ""
+        before = records[place - 1]
+        gain = mean(_losses(self._same_torch(before, draft.group))) - mean(_losses(draft.runs))
+        enough = gain >= self._rules.least_gain
+        return (
+            ""
+            if enough
+            else f"by all of its {len(draft.runs)} runs it is {gain:+.4f} nats below record {before.number}"
+        )
 
     def _step(
         self,
@@ -380,27 +435,14 @@ class _Replay:
         return measure if math.isfinite(measure) and math.isfinite(mean(_losses(runs))) else math.inf
 
 
-def _bouts(runs: Sequence[Summary], duels: Iterable[Duel], rulings: Rulings) -> list[_Bout]:
-    """Every duel of which a pair counts, in the order of time."""
-    known = {run.run_id: run for run in runs}
-    standing = {run_id: run for run_id, run in known.items() if run_id not in rulings.retracted}
-    found = []
-    for duel in duels:
-        unretracted = judge(duel, known)
-        pairs = [duel.pairs[pair.number - 1] for pair in unretracted.pairs]
-        if not pairs:
-            continue
-        counting = {run_id: known[run_id] for pair in pairs for run_id in (pair.a, pair.b)}
-        one = known[pairs[0].a]
-        last = max(map(_moment, counting.values()))
-        sides = _variant_of(duel.a), _variant_of(duel.b)
-        outcome = judge(duel, standing)
-        found.append(_Bout(duel, *sides, place(one), torch(one), last, counting, outcome, unretracted))
-    return sorted(found, key=lambda bout: (bout.at, bout.duel.duel_id))
-
-
-def _variant_of(side: Side) -> Variant:
-    return Variant(side.entry, side.source_sha256, tuple(sorted(side.overrides.items())))
+def _cheats(places: Iterable[Sequence[Summary]], rulings: Rulings) -> dict[str, str]:
+    """Verified runs of variants of which another verified run cheated: they count like retracted ones."""
+    found = {}
+    for runs in places:
+        verified = [run for run in runs if run.tier is Tier.VERIFIED and run.run_id not in rulings.retracted]
+        against = {variant(run): words for run in reversed(verified) if (words := cheated([run]))}
+        found.update({run.run_id: against[variant(run)] for run in verified if run.ranked and variant(run) in against})
+    return found
 
 
 def _counts(run: Summary, tier: Tier) -> bool:
@@ -409,10 +451,6 @@ def _counts(run: Summary, tier: Tier) -> bool:
 
 def _group(run: Summary) -> _Group:
     return _Group(variant(run), torch(run))
-
-
-def _moment(run: Summary) -> _Moment:
-    return _Moment(run.started_at[:19], run.run_id)
 
 
 def _losses(runs: Iterable[Summary]) -> tuple[float, ...]:

@@ -8,7 +8,9 @@ Everything fails closed: a retraction that can't be read retracts all the same, 
 a waiver that can't be read waives nothing. Both are named.
 """
 
+import os
 import re
+import secrets
 import stat
 from collections.abc import Mapping
 from datetime import datetime
@@ -99,19 +101,29 @@ def load(folder: Path) -> Rulings:
 
 
 def add(folder: Path, ruling: Ruling) -> Path:
-    """Writes the ruling, whole or not at all, and returns its file.
+    """Writes the ruling, whole or not at all, and returns its file. Of two at once one is written.
 
     Raises:
         UserError: the run has one of this kind, broken or not; no space, no permission.
     """
     path = folder / f"{ruling.run_id}.{ruling.kind}.json"
-    if path.is_symlink() or path.exists():
-        raise UserError(f"run {ruling.run_id} has a {ruling.kind} already, in {path.parent.name}/{path.name}")
+    temporary = folder / f".{path.name}.{secrets.token_hex(4)}{atomic.TEMPORARY_SUFFIX}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise atomic.cannot_write(folder, error) from None
-    atomic.replace(path, msgspec.json.format(msgspec.json.encode(ruling), indent=1) + b"\n")
+    atomic.replace(temporary, msgspec.json.format(msgspec.json.encode(ruling), indent=1) + b"\n")
+    try:
+        try:
+            os.link(temporary, path)  # unlike a rename, it never takes the place of what is there
+        finally:
+            temporary.unlink()
+        atomic.sync_folder(folder)
+    except FileExistsError:
+        words = f"run {ruling.run_id} has a {ruling.kind} already, in {folder.name}/{path.name}"
+        raise UserError(words) from None
+    except OSError as error:
+        raise atomic.cannot_write(path, error) from None
     return path
 
 

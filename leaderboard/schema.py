@@ -226,7 +226,17 @@ def _counts(run: Record | Summary) -> tuple[tuple[str, int | None], ...]:
         ("artifact.files", artifact.files if artifact else None),
         ("twin.sampled", twin.sampled if twin else None),
         ("twin.seed", twin.seed if twin else None),
+        *(_counts_of_the_whole(run) if isinstance(run, Record) else ()),
     )
+
+
+def _counts_of_the_whole(run: Record) -> Iterator[tuple[str, int | None]]:
+    yield "ranks", run.ranks
+    yield "environment.cores", run.environment.cores
+    yield "environment.sandbox.landlock_abi", run.environment.sandbox.landlock_abi
+    for index, point in enumerate(run.curve):
+        yield f"curve[{index}].step", point.step
+        yield f"curve[{index}].tokens", point.tokens
 
 
 def _numbers(value: object, path: str) -> Iterator[tuple[str, float]]:

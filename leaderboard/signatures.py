@@ -11,14 +11,17 @@ ssh-keygen gets files of ours and options of ours, never a path or a word from a
 is not signed. Not covered: a stolen key, which can date its records back: take its line out of the file altogether.
 """
 
+import base64
+import binascii
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -40,6 +43,12 @@ MEMORY: Final = "signatures.json"  # in the cache folder
 REMEMBERED: Final = 50_000  # verdicts
 
 _HEADER = b"-----BEGIN SSH SIGNATURE-----"
+_FOOTER = b"-----END SSH SIGNATURE-----"
+_KEY_AT = 10  # bytes into a signature (PROTOCOL.sshsig): behind "SSHSIG" and its version, a length and the public key
+
+# A line of the maintainers file: names, then options or the key at once. Either may hold blanks between quotes.
+_LINE = re.compile(rb'\s*(?:"(?P<quoted>[^"]*)"|(?P<names>[^\s"]\S*))\s+(?P<options>(?:[^\s"]|"[^"]*")+)')
+_NAMESPACES = re.compile(rb'(?:^|,)namespaces="([^"]*)"', re.IGNORECASE)
 
 
 class Signed(NamedTuple):
@@ -68,7 +77,7 @@ def signed_by(data: bytes, signature: bytes, maintainers: Path, at: str) -> str 
 def all_signed_by(claims: Sequence[Signed], maintainers: Path, cache: Path | None = None) -> tuple[str | None, ...]:
     """`signed_by` for many, in their order.
 
-    ssh-keygen takes about 20 ms a signature, so 1,000 take some 12 s on two cores. Verdicts are remembered in `cache`,
+    ssh-keygen takes about 10 ms a signature, so 1,000 take some 6 s on two cores. Verdicts are remembered in `cache`,
     by a hash of everything that they depend on; then 1,000 signed records are read in half a second. Whoever can write
     there can write the code, too. None: nothing is remembered.
 
@@ -86,7 +95,8 @@ def all_signed_by(claims: Sequence[Signed], maintainers: Path, cache: Path | Non
 
         with _scratch() as folder, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             (folder / "maintainers").write_bytes(allowed)
-            checks = [pool.submit(_signer, folder, number, claim) for number, claim in enumerate(new.values())]
+            names: dict[bytes, str] = {}
+            checks = [pool.submit(_signer, folder, number, claim, names) for number, claim in enumerate(new.values())]
             found = {key: check.result() or "" for key, check in zip(new, checks, strict=True)}
         memory = {**memory, **found}
         _remember(cache, memory)
@@ -105,6 +115,43 @@ def read_maintainers(path: Path) -> bytes | None:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     lines = (line.strip() for line in content.splitlines())
     return content if any(line and not line.startswith(b"#") for line in lines) else None
+
+
+class LineFault(NamedTuple):
+    """A line of the maintainers file that does not say what it should."""
+
+    number: int  # from 1
+    why: str
+
+
+def line_faults(maintainers: Path) -> tuple[LineFault, ...]:
+    """The lines that make nobody a maintainer, and those whose key could sign for something else as well.
+
+    Raises:
+        UserError: as `signed_by`.
+    """
+    found: list[LineFault] = []
+    with _scratch() as folder:
+        for number, line in enumerate((read_maintainers(maintainers) or b"").split(b"\n"), 1):
+            if line.strip() and not line.strip().startswith(b"#"):
+                found += (LineFault(number, why) for why in _line_faults(line, folder / "line"))
+    return tuple(found)
+
+
+def _line_faults(line: bytes, place: Path) -> Iterator[str]:
+    parts = _LINE.match(line)
+    if parts is None or b"\0" in line:
+        yield 'it is not of the form: name namespaces="speedrun" key'
+        return
+    name = os.fsdecode((parts["quoted"] or parts["names"] or b"").partition(b",")[0])
+    place.write_bytes(line + b"\n")
+    # Whether a line names somebody is answered only where its options and its key make sense.
+    asked = _keygen("-Y", "match-principals", "-I", name, "-f", str(place), time_s=CHECK_S)
+    if asked.returncode != 0:
+        why = plain(asked.stderr.decode(errors="replace").partition(":1: ")[2].partition("\n")[0], 200)
+        yield f"ssh-keygen can't read it: {why}" if why else "ssh-keygen can't read it"
+    elif _NAMESPACES.findall(parts["options"]) != [NAMESPACE.encode()]:
+        yield f'its key is not bound to namespaces="{NAMESPACE}", so it could be one that signs other things'
 
 
 class Signer:
@@ -133,22 +180,47 @@ class Signer:
         return done.stdout
 
 
-def _signer(folder: Path, number: int, claim: Signed) -> str | None:
-    """One signature, checked by ssh-keygen; `folder` holds the maintainers."""
+def _signer(folder: Path, number: int, claim: Signed, names: MutableMapping[bytes, str]) -> str | None:
+    """One signature, checked by ssh-keygen.
+
+    folder: holds the maintainers.
+    names: of maintainers by their public keys, as found so far: who is known need not be asked for. Only a hint.
+    """
     at = _time(claim.at)
     if at is None or len(claim.data) > RECORD_CAP_BYTES or not 0 < len(claim.signature) <= SIGNATURE_CAP_BYTES:
         return None
     signature, allowed = folder / f"{number}.sig", str(folder / "maintainers")
     signature.write_bytes(claim.signature)
     where = ("-s", str(signature), "-f", allowed, "-O", f"verify-time={at}")
+
+    def signed(name: str) -> bool:
+        checked = _keygen("-Y", "verify", "-I", name, "-n", NAMESPACE, *where, data=claim.data, time_s=CHECK_S)
+        return checked.returncode == 0
+
+    key = _public_key(claim.signature)
+    if key in names and signed(names[key]):
+        return plain(names[key], 200) or None
     # Whose key it is; that says nothing of the data, nor of what the key may sign.
     asked = _keygen("-Y", "find-principals", *where, time_s=CHECK_S)
     principals = asked.stdout.decode(errors="replace").splitlines()
     if asked.returncode != 0 or not principals:
         return None
     name = principals[0]
-    checked = _keygen("-Y", "verify", "-I", name, "-n", NAMESPACE, *where, data=claim.data, time_s=CHECK_S)
-    return (plain(name, 200) or None) if checked.returncode == 0 else None
+    if not signed(name):
+        return None
+    names[key] = name
+    return plain(name, 200) or None
+
+
+def _public_key(signature: bytes) -> bytes:
+    """The key that a signature says it was made with; empty where it is none."""
+    armoured = signature.strip().removeprefix(_HEADER).removesuffix(_FOOTER)
+    try:
+        blob = base64.b64decode(armoured)
+    except binascii.Error:
+        return b""
+    begin = _KEY_AT + 4
+    return blob[begin : begin + int.from_bytes(blob[_KEY_AT:begin], "big")]
 
 
 def _keygen(

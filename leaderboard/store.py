@@ -121,12 +121,15 @@ class Store:
     def load(self, track: str | None = None) -> Loaded:
         """The summaries of all records, or of one track's; broken ones are named and skipped.
 
+        An id names one run: of several files with one id the signed one counts, or else the first, and the others are
+        broken.
+
         Raises:
             UserError: the folder can't be read, or signatures can't be checked (leaderboard.signatures says when).
         """
-        records: list[Summary] = []
+        found: list[tuple[str, Summary]] = []
         broken: list[Broken] = []
-        claims: dict[str, Signed] = {}
+        claims: dict[int, Signed] = {}  # by number: whoever likes can lay a file with the id of a signed run elsewhere
         for path, problem in self._files(track):
             try:
                 if problem:
@@ -137,18 +140,26 @@ class Store:
             except RecordError as error:
                 broken.append(Broken(self._relative(path), str(error)))
             else:
-                records.append(summary)
                 if summary.tier is Tier.VERIFIED:
-                    claims[summary.run_id] = Signed(data, _signature(path) or b"", summary.started_at)
+                    claims[len(found)] = Signed(data, _signature(path) or b"", summary.started_at)
+                found.append((self._relative(path), summary))
         signers = all_signed_by(tuple(claims.values()), self._maintainers, self._cache)
-        unsigned = frozenset(run_id for run_id, signer in zip(claims, signers, strict=True) if signer is None)
+        signed = {number for number, signer in zip(claims, signers, strict=True) if signer is not None}
+        kept: dict[str, int] = {}
+        for number in sorted(range(len(found)), key=lambda number: number not in signed):
+            place, run = found[number]
+            if kept.setdefault(run.run_id, number) != number:
+                broken.append(Broken(place, f"another record has the id {run.run_id}"))
+        unsigned = {number for number in kept.values() if number in claims and number not in signed}
         return Loaded(
             tuple(
-                msgspec.structs.replace(run, tier=Tier.SELF_REPORTED) if run.run_id in unsigned else run
-                for run in records
+                msgspec.structs.replace(found[number][1], tier=Tier.SELF_REPORTED)
+                if number in unsigned
+                else found[number][1]
+                for number in sorted(kept.values())
             ),
             tuple(broken),
-            unsigned,
+            frozenset(found[number][1].run_id for number in unsigned),
         )
 
     def read_all(self, track: str | None = None) -> Everything:

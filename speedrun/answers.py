@@ -205,6 +205,8 @@ class ShownRun(Answer, frozen=True, kw_only=True, tag="record"):
     record: Record  # self-reported when nobody who counts has signed it, whatever its file says
     signed_by: str | None = None  # the maintainer whose valid signature lies beside it
     unsigned: bool = False  # its file says verified, without a valid signature
+    retracted: str | None = None  # why a maintainer took it out of all rankings
+    waived: str | None = None  # why its variant needs no test that its mean loss is below the target
 
 
 class ShownSource(Answer, frozen=True, kw_only=True, tag="source"):

@@ -7,7 +7,7 @@ on disk after every pair, so that whatever ends this process takes one pair alon
 import datetime
 import secrets
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,25 +16,22 @@ import msgspec
 
 from harness import submission
 from harness.errors import UserError
-from harness.first_record import first_record
 from harness.result import Record, Series, Tier, Verdict, encode
 from harness.run_request import RunRequest
 from harness.submission import Submission
 from leaderboard import duels
-from leaderboard.alike import hardware
+from leaderboard.conduct import MOST_FAILURES, cheated
 from leaderboard.duel_store import DuelStore
-from leaderboard.duels import MOST_FAILURES, RETIMING, Duel, Name, Outcome, Pair, Side, judge
-from leaderboard.history import History, Step
-from leaderboard.schema import Machine, Summary, decode_summary
+from leaderboard.duels import RETIMING, Duel, Name, Outcome, Pair, Side, judge
+from leaderboard.history import Step
+from leaderboard.schema import Summary, decode_summary
 from leaderboard.store import Store
 from speedrun import console
 from speedrun.answers import Fought
 from speedrun.commands.run import OUTSIDE
-from speedrun.session import Finished, Session
+from speedrun.session import MOST_OWN_FAULTS, Finished, Session
 from speedrun.vouching import Voucher
 from speedrun.workspace import Workspace
-
-MOST_OWN_FAULTS = 1  # runs that ended as INTERNAL_ERROR, which is the platform's: more, and it is not worth going on
 
 
 @dataclass(frozen=True)
@@ -84,21 +81,6 @@ def restored(step: Step, workspace: Workspace) -> Contender:
     return Contender(entry, dict(step.overrides))
 
 
-def here(found: Sequence[History], session: Session, entry: Submission) -> History | None:
-    """Of the histories of a track the one that a run of this session would belong to."""
-    run = _not_run(session, entry)
-    machine = msgspec.convert(run.environment, Machine, from_attributes=True)
-    return next(
-        (
-            history
-            for history in found
-            if (history.track, history.dataset.sha256, history.hardware)
-            == (run.track, run.dataset.sha256, hardware(machine))
-        ),
-        None,
-    )
-
-
 def demand_two(a: Contender, b: Contender) -> None:
     """Raises UserError for a comparison of something with itself."""
     if (a.side.source_sha256, a.side.overrides) == (b.side.source_sha256, b.side.overrides):
@@ -111,9 +93,9 @@ def demand_two(a: Contender, b: Contender) -> None:
 def fight(session: Session, a: Contender, b: Contender, terms: Terms) -> Fought:
     """Runs the duel, writes it down after every pair, and judges it.
 
-    It ends when it is settled, after the last pair that is allowed, when a side has failed twice (then it can't win any
-    more), when the platform has, or when somebody interrupts. Where the first run of a pair fails, the other one is
-    spared and the pair tried again.
+    It ends when it is settled, after the last pair that is allowed, when a side has cheated once or failed twice (then
+    it can't win any more), when the platform has failed twice, or when somebody interrupts. Where the first run of a
+    pair fails, the other one is spared and the pair tried again.
 
     Raises:
         KeyboardInterrupt: told to stop before the first pair was complete.
@@ -206,13 +188,17 @@ def over(duel: Duel, outcome: Outcome, runs: Mapping[str, Summary]) -> str:
     """Why there is no point in another pair, in words; empty: there is."""
     if outcome.settled is not None:
         return "it is settled"
-    for name, failed in zip(duels.names(duel), (outcome.failed_a, outcome.failed_b), strict=True):
+    for name, side, failed in zip(
+        duels.names(duel), (duel.a, duel.b), (outcome.failed_a, outcome.failed_b), strict=True
+    ):
+        if words := cheated(run for run in runs.values() if _is_of(run, side)):
+            return f"{words}, and {name} can't win any more"
         if failed > MOST_FAILURES:
             return f"{name} failed {failed} times and can't win any more"
     own_faults = sum(run.verdict is Verdict.INTERNAL_ERROR for run in runs.values())
     if own_faults > MOST_OWN_FAULTS:
         return f"the platform itself failed {own_faults} times"
-    return f"all of {len(duel.pairs)} pairs are made" if len(duel.pairs) >= duel.most_pairs else ""
+    return f"all {len(duel.pairs)} pairs are made" if len(duel.pairs) >= duel.most_pairs else ""
 
 
 def after_pair(duel: Duel, outcome: Outcome) -> str:
@@ -226,7 +212,8 @@ def after_pair(duel: Duel, outcome: Outcome) -> str:
         values = zip(duels.names(duel), (last.a, last.b), strict=True)
         what = ", ".join(f"{name} {value:.{digits}f} {unit}" for name, value in values)
     more = duel.most_pairs - number
-    return f"pair {number}: {what}; {outcome.words}; {more} {'pair' if more == 1 else 'pairs'} left at most"
+    left = f"{more} {'pair' if more == 1 else 'pairs'} left at most" if more else "that was the last pair"
+    return f"pair {number}: {what}; {outcome.words}; {left}"
 
 
 def _new(session: Session, a: Contender, b: Contender, terms: Terms) -> Duel:
@@ -234,7 +221,7 @@ def _new(session: Session, a: Contender, b: Contender, terms: Terms) -> Duel:
     return Duel(
         duel_id=f"{now:%Y%m%d-%H%M%S}-{terms.purpose}-{a.entry.name}-{secrets.token_hex(2)}",
         purpose=terms.purpose,
-        track=_not_run(session, a.entry).track,
+        track=session.would_be(a.entry).track,
         started_at=f"{now:%Y-%m-%dT%H:%M:%SZ}",
         a=a.side,
         b=b.side,
@@ -255,9 +242,8 @@ def _request(session: Session, contender: Contender, duel: Duel | None = None) -
     )
 
 
-def _not_run(session: Session, entry: Submission) -> Record:
-    """What a run of this session says of its track, its data and its machine before it begins."""
-    return first_record(session.request(entry), targets=0)
+def _is_of(run: Summary, side: Side) -> bool:
+    return (run.entry.name, run.source.sha256, run.overrides) == (side.entry, side.source_sha256, side.overrides)
 
 
 def _other(name: Name) -> Name:

@@ -7,9 +7,9 @@ from data.manifest import Manifest
 from harness.accelerators import Accelerator
 from harness.environment import Machine
 from harness.errors import UserError
-from harness.result import Level
+from harness.result import Device, Level
 from harness.sandbox import RANKS_LEVELS
-from harness.track import Track
+from harness.track import Resources, Track
 
 # Words before a card's name that say who made it, and after it what memory it has and how it is plugged in where that
 # is the usual way. Any other word makes it another card: Ti, SUPER, D, Laptop GPU, Max-Q, PCIe, NVL, MIG, Ada.
@@ -30,6 +30,20 @@ def matches(accelerator: str, name: str) -> bool:
         if words[start:end] == wanted:
             return _MAKERS.issuperset(words[:start]) and all(_SAME_CARD.fullmatch(word) for word in words[end:])
     return False
+
+
+def meets(resources: Resources, card: Device) -> bool:
+    """Whether a card is one that the track asks for: by its name and, where the track says, by its memory."""
+    gib = resources.accelerator_gib
+    return matches(resources.accelerator, card.name) and (
+        gib is None or abs(card.memory_gib / gib - 1) <= MEMORY_TOLERANCE
+    )
+
+
+def accelerator_words(resources: Resources) -> str:
+    """The accelerator that the track asks for, for a message."""
+    memory = f" with {resources.accelerator_gib:g} GiB" if resources.accelerator_gib is not None else ""
+    return f"{resources.accelerator}{memory}"
 
 
 def granted(track: Track, machine: Machine) -> tuple[Accelerator, ...]:
@@ -64,8 +78,7 @@ def obstacles(track: Track, machine: Machine) -> tuple[str, ...]:
     if resources.accelerator != "cpu" and len(_right(track, machine)) < resources.count:
         names = Counter(f"{one.device.name}, {one.device.memory_gib:.0f} GiB" for one in machine.accelerators)
         here = "; ".join(f"{count} × {name}" for name, count in names.items()) or "none"
-        memory = f" with {resources.accelerator_gib:g} GiB" if resources.accelerator_gib is not None else ""
-        lacking.append(f"{resources.count} × {resources.accelerator}{memory} (here: {here})")
+        lacking.append(f"{resources.count} × {accelerator_words(resources)} (here: {here})")
     threads = resources.threads * resources.count
     if not machine.usable_cores >= threads:
         lacking.append(f"{threads} CPU {'thread' if threads == 1 else 'threads'} (here: {machine.usable_cores:g})")
@@ -95,13 +108,7 @@ def level_obstacles(track: Track, level: Level | None) -> tuple[str, ...]:
 
 
 def _right(track: Track, machine: Machine) -> tuple[Accelerator, ...]:
-    wanted, gib = track.resources.accelerator, track.resources.accelerator_gib
-    return tuple(
-        one
-        for one in machine.accelerators
-        if matches(wanted, one.device.name)
-        and (gib is None or abs(one.device.memory_gib / gib - 1) <= MEMORY_TOLERANCE)
-    )
+    return tuple(one for one in machine.accelerators if meets(track.resources, one.device))
 
 
 def _words(name: str) -> list[str]:

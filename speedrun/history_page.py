@@ -10,13 +10,17 @@ from leaderboard.history import History
 from leaderboard.published import Published
 from leaderboard.table import heading
 from leaderboard.timeline import claims_title, elsewhere, result_columns, step_columns
+from speedrun import tables
 from speedrun.answers import Histories
-from speedrun.board_page import table
 from speedrun.chart import Point, chart
 
 CHART_LINES = 10
 CHART_COLUMNS = 76
 CHART_POINTS = 3  # fewer make no curve
+
+# Columns that a narrow terminal does without, the first one first.
+_SPARED_STEPS = ("tier", "authors", "technique", "other", "runs", "since")
+_SPARED_RESULTS = ("tokens", "technique", "loss", "note", "by")
 
 
 def show(value: Histories, console: Console) -> None:
@@ -41,20 +45,22 @@ def _history(history: History, console: Console) -> None:
     _heading(heading(history), console)
     if history.steps:
         columns = step_columns(history, history.steps)
-        table(columns, history.steps, console, dim=lambda step: step.kind != "record")
+        tables.show(columns, history.steps, console, spared=_SPARED_STEPS, dim=lambda step: step.kind != "record")
     records = [step for step in history.steps if step.kind == "record"]
     unit = "s" if history.track.objective == "fastest-to-loss" else "nats/token"
     _chart(f"records, {unit}", [(step.since, step.measure) for step in records], console)
     if history.claims:
         console.print(Text(claims_title(history), style="bold"))
-        table(step_columns(history, history.claims), history.claims, console, dim=lambda _: True)
+        columns = step_columns(history, history.claims)
+        tables.show(columns, history.claims, console, spared=_SPARED_STEPS, dim=lambda _: True)
     console.print()
 
 
 def _published(published: Published, console: Console) -> None:
     """Apart from ours, also in the chart, and marked."""
     console.print(Text(elsewhere(published), style="bold"), soft_wrap=True)
-    table(result_columns(published), published.results, console, dim=lambda result: result.kind != "record")
+    columns, results = result_columns(published), published.results
+    tables.show(columns, results, console, spared=_SPARED_RESULTS, dim=lambda result: result.kind != "record")
     records = [each for each in published.results if each.kind == "record" and each.date is not None]
     _chart("measured elsewhere, s", [(each.date or "", each.train_s) for each in records], console)
     console.print()

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from data import manifest
 from harness.track import Track
 from leaderboard.plausibility import Data, Facts, Terms
+from speedrun.fitness import accelerator_words, meets
 
 
 def known_facts(tracks: Sequence[Track], datasets: Path, cache: Path) -> Facts:
@@ -42,6 +44,8 @@ def _terms(track: Track, dataset: manifest.Manifest) -> Terms:
         max_context=track.score.max_context,
         threads=resources.threads * resources.count,
         accelerators=0 if resources.accelerator == "cpu" else resources.count,
+        accelerator=accelerator_words(resources),
+        meets=partial(meets, resources),
         artifact_bytes=int(track.limits.artifact_mib * 2**20),
         parameters=(gates.parameters_min or 0, gates.parameters_max or math.inf),
         declared_tokens=gates.declared_tokens_min or 0,

@@ -13,7 +13,8 @@ import msgspec
 
 from harness.errors import UserError
 from harness.folder import IGNORED_NAMES, IGNORED_SUFFIXES, MAX_BYTES, MAX_FILES, safe_path
-from harness.git_objects import Change, Item, shown_path
+from harness.git_objects import Change
+from harness.git_tree import FILE_MODE, Item, shown_path
 from harness.result import SourceFile
 from harness.submission import check_name, look_alike
 from leaderboard.likeness import likeness
@@ -22,10 +23,11 @@ from leaderboard.store import SIGNATURE_SUFFIX
 
 MOST_CHANGES = 1_000  # files; an entry has at most 50
 MOST_RECORDS = 50
-FILE_MODE = "100644"
+MOST_RECORD_BYTES = 2**20  # of one; the first records have 60 KiB at most
 
 SUBMISSIONS = "speedrun/submissions"
 RESULTS = "leaderboard/results"
+DUELS = "leaderboard/duels"
 
 ALIKE = 0.8  # from here on a reviewer is told of the other entry
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from harness.result import Record, Tier, Verdict, encode
 from leaderboard.alike import Place, Variant, hardware, place, torch, variant
+from leaderboard.digits import LEAST, decimals
 from leaderboard.schema import Summary, decode_summary
 from leaderboard.stats import mean, next_value_interval
 from speedrun.answers import Noise, ReproductionOutcome
@@ -32,9 +33,9 @@ def runs_needed(verified: Sequence[float]) -> int:
     return max(2, RUNS_TO_JUDGE - len(verified))
 
 
-def unlike(original: Record, rerun: Record) -> tuple[str, ...]:
+def unlike(original: Record, here: Summary) -> tuple[str, ...]:
     """What keeps a run made here from being compared with the record, in words; none: it is of the same kind."""
-    there, here = _summary(original), _summary(rerun)
+    there = _summary(original)
     pairs = (
         ("on", hardware(there.environment), hardware(here.environment)),
         ("with torch", torch(there) or "unknown", torch(here) or "unknown"),
@@ -89,6 +90,13 @@ def same_seed_difference(original: Record, reruns: Sequence[Record]) -> float | 
     return reruns[0].score.loss_nats - original.score.loss_nats
 
 
+def digits(original: Record, noise: Noise | None) -> int:
+    """After the point, that it takes to tell the record's loss from the noise."""
+    if noise is None or original.score is None:
+        return LEAST
+    return decimals(noise.low_nats, noise.high_nats, original.score.loss_nats)
+
+
 def _noise(losses: Sequence[float], confidence: float) -> Noise:
     """Where one more run lies, and never narrower than what counts as the same loss.
 
@@ -109,13 +117,14 @@ def _noise(losses: Sequence[float], confidence: float) -> Noise:
 def _verdict(original: Record, noise: Noise, reruns: Sequence[Record]) -> tuple[ReproductionOutcome, str]:
     assert original.score is not None
     loss_nats = original.score.loss_nats
-    within = f"{noise.low_nats:.4f} to {noise.high_nats:.4f} nats/token"
+    shown = digits(original, noise)
+    within = f"{noise.low_nats:.{shown}f} to {noise.high_nats:.{shown}f} nats/token"
     if not loss_nats >= noise.low_nats:
         words = f"the record's loss is better than this source gives when it is run again: {within}"
         return "not borne out", words + _slowness(original, reruns)
     if not loss_nats <= noise.high_nats:
-        words = f"the record's loss is worse than the noise of this source, {within}; that speaks against nobody"
-        return "worse", words
+        words = f"the record's loss is worse than this source gives when it is run again, {within}"
+        return "worse", f"{words}; that speaks against nobody"
     return "borne out", f"the record's loss lies within the noise of this source: {within}"
 
 

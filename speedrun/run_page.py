@@ -1,6 +1,6 @@
 """A run in words: the verdict that ends `speedrun run`, and the whole record for `speedrun show`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from rich.console import Console
@@ -14,6 +14,7 @@ from leaderboard.table import count
 from leaderboard.text import plain
 from speedrun.answers import Ran, ShownRun
 from speedrun.chart import Point, chart
+from speedrun.tables import labelled
 
 LABEL = 12  # columns that a label takes
 CHART_LINES = 12
@@ -65,9 +66,12 @@ def show_record(value: ShownRun, console: Console) -> None:
     """Everything that a record holds, but for the texts of its source."""
     record = value.record
     _title(record, console)
+    if value.retracted is not None:
+        words = f"it is out of all rankings: {plain(value.retracted, 300)}"
+        labelled([("  retracted", words)], console, LABEL + 2, label="bold red")
     _print([("run", record.run_id), ("started", record.started_at), ("tier", _tier(value))], console)
     _print(_entry_lines(record), console)
-    _print([("seed", str(record.seed)), *_verdict_lines(record, whole=True)], console)
+    _print([("seed", str(record.seed)), *_verdict_lines(record, value)], console)
     _print(_model_lines(record), console)
     _print(_machine_lines(record), console)
     for file in record.source.files:
@@ -93,22 +97,24 @@ def _title(record: Record, console: Console) -> None:
     console.print(title, soft_wrap=True)
 
 
-def _verdict_lines(record: Record, *, whole: bool = False) -> Iterator[tuple[str, str]]:
-    """Loss, target, times, twin (with its numbers when `whole`), and whether it is ranked."""
+def _verdict_lines(record: Record, whole: ShownRun | None = None) -> Iterator[tuple[str, str]]:
+    """Loss, target, times, twin, and whether it is ranked; for `whole`, also numbers and what was ruled."""
     if record.score:
         yield "loss", _loss(record)
         if record.score.target_met is not None and record.track.target_nats is not None:
             met = "met" if record.score.target_met else "missed"
             yield "target", f"{record.track.target_nats:g} nats/token: {met}"
+    if whole is not None and whole.waived is not None:
+        yield "waived", f"the test that the mean loss is below the target: {plain(whole.waived, 300)}"
     yield "times", _times(record.times, record.track.limit_s)
     if record.twin:
         yield "twin", f"{_TWIN_WORDS[record.twin.kind]} ({record.twin.sampled:,} targets compared)"
-        if whole:
+        if whole is not None:
             yield from _twin_numbers(record.twin)
-    if record.ranked:
-        yield "ranked", "yes"
-    else:
-        yield "ranked", f"no: {'; '.join(plain(reason, 300) for reason in record.unranked_because)}"
+    against = [plain(reason, 300) for reason in record.unranked_because]
+    if whole is not None and whole.retracted is not None:
+        against.insert(0, "it is retracted")
+    yield "ranked", f"no: {'; '.join(against)}" if against or not record.ranked else "yes"
 
 
 def _loss(record: Record) -> str:
@@ -318,13 +324,5 @@ def _failure(record: Record, console: Console, most: int | None) -> None:
             console.print(Text(f"  │ {line}", style="dim"))
 
 
-def _print(lines: Iterator[tuple[str, str]] | Sequence[tuple[str, str]], console: Console) -> None:
-    """Labels on the left, words on the right, wrapped under themselves on a narrow terminal."""
-    for label, words in lines:
-        # A path is one word, to be copied in one piece.
-        body = Text(words).wrap(console, max(20, console.width - LABEL - 2)) if " " in words else [Text(words)]
-        for number, part in enumerate(body):
-            line = Text("  ")
-            line.append(f"{label if number == 0 else '':<{LABEL}}", style="cyan")
-            line.append_text(part)
-            console.print(line, soft_wrap=True)
+def _print(lines: Iterable[tuple[str, str]], console: Console) -> None:
+    labelled(((f"  {label}", words) for label, words in lines), console, LABEL + 2, label="cyan")

@@ -16,13 +16,15 @@ from harness import environment, journal
 from harness.accelerators import Accelerator
 from harness.environment import Machine
 from harness.errors import UserError
+from harness.first_record import first_record, scored_stream
 from harness.gates import data_obstacles
-from harness.result import Level, Record, Series
+from harness.result import Level, Record, Series, encode
 from harness.run_request import RunRequest
 from harness.runner import run_entry
 from harness.sandbox import choose
 from harness.submission import Submission
 from harness.track import Track
+from leaderboard.schema import Summary, decode_summary
 from leaderboard.store import Store
 from speedrun import console, device_lock, live
 from speedrun.commands.data import find_dataset, prepared
@@ -32,6 +34,7 @@ from speedrun.signals import Interrupts
 from speedrun.workspace import Workspace
 
 ASKED = "it was asked for as practice"
+MOST_OWN_FAULTS = 1  # runs that end as INTERNAL_ERROR, which is the platform's: after one more a command gives up
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,15 @@ class Session:
             series=series,
             keep=self._conditions.keep,
         )
+
+    def would_be(self, entry: Submission, overrides: Mapping[str, str] | None = None) -> Summary:
+        """What is known of such a run before it begins: its track, its data, its machine and its source.
+
+        Raises:
+            UserError: the data has too few tokens to be scored on.
+        """
+        request = self.request(entry, overrides=overrides)
+        return decode_summary(encode(first_record(request, scored_stream(request).size - 1)))
 
     def run(self, request: RunRequest, note: str = "", finish: Callable[[Record], Finished] = Finished) -> Stored:
         """Makes the run, shows it, and stores its record.

@@ -1,17 +1,21 @@
 """Everything that says who stands where, read from a checkout: records, duels, rulings, and what they come to."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
 
 from harness.track import Track, find_track, list_tracks
 from leaderboard import rulings
+from leaderboard.alike import Place
 from leaderboard.duel_store import DuelStore
 from leaderboard.duels import Duel
 from leaderboard.history import History
-from leaderboard.ranking import Board, TrackRules, rank
+from leaderboard.ranking import Board, Section, TrackRules, rank
 from leaderboard.rulings import Rulings
 from leaderboard.schema import Summary
 from leaderboard.store import Broken, Store
 from speedrun.workspace import Workspace
+
+Placed = TypeVar("Placed", History, Section)
 
 
 class Standings(NamedTuple):
@@ -81,3 +85,8 @@ def board(workspace: Workspace, track_id: str | None = None, *, practice: bool =
 def histories(workspace: Workspace, track_id: str | None = None) -> tuple[History, ...]:
     """The record histories of a checkout. Raises UserError as `read`."""
     return read(workspace, track_id).histories()
+
+
+def find(those: Iterable[Placed], place: Place) -> Placed | None:
+    """Of histories, or of a board's sections, the one that runs of this place belong to; None: there is none yet."""
+    return next((one for one in those if (one.track, one.dataset, one.hardware) == place), None)

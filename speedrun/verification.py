@@ -3,23 +3,19 @@
 Not covered: a maintainer who asks for more and more runs until a test is passed by luck; every one of them is on disk.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from harness.result import Tier, TrackRef, Verdict
-from leaderboard.history import History, Step, current
+from harness.result import TrackRef
+from leaderboard.alike import torch
+from leaderboard.beaten import beaten
+from leaderboard.conduct import disproof
+from leaderboard.history import History, LostDuel, Step, current
 from leaderboard.ranking import Standing, TrackRules, target_standing
 from leaderboard.schema import Summary
-from leaderboard.stats import look_alpha, mean, more_to_tell_apart, p_below, p_less
+from leaderboard.stats import look_alpha, mean, p_below
 
 Outcome = Literal["stands", "does not stand", "not settled"]
-
-# One run that ends so is enough: no accident looks like it.
-AGAINST = frozenset({Verdict.NOT_PREDICTIVE, Verdict.PRETRAINED, Verdict.RULE_VIOLATION})
-# These say nothing of the entry.
-NOBODYS_FAULT = frozenset({Verdict.INTERNAL_ERROR, Verdict.INTERRUPTED})
-MOST_FAILURES = 1  # of any other kind
 
 
 class Judgement(NamedTuple):
@@ -44,13 +40,8 @@ def judge(runs: Sequence[Summary], asked: int, track: TrackRef, alpha: float, wa
         alpha: of the test that the mean loss lies below the target, and of the looks.
         waived: why a maintainer waived that test; None: nobody did.
     """
-    cheat = next((run for run in runs if run.verdict in AGAINST), None)
-    if cheat is not None:
-        return Judgement("does not stand", f"run {cheat.run_id} ended as {cheat.verdict}", True)
-    failed = [run for run in runs if run.verdict not in NOBODYS_FAULT and run.verdict is not Verdict.OK]
-    if len(failed) > MOST_FAILURES:
-        verdicts = ", ".join(f"{run.verdict} ({run.run_id})" for run in failed)
-        return Judgement("does not stand", f"it failed {len(failed)} times: {verdicts}", True)
+    if against := disproof(runs):
+        return Judgement("does not stand", against, True)
     losses = scores(runs)
     target = track.target_nats
     if len(losses) < asked:
@@ -102,30 +93,17 @@ def record_news(runs: Sequence[Summary], history: History | None, rules: TrackRu
     held = next((step for step in history.steps if step.kind == "record" and _is_of(last, step)), None)
     if held is not None:
         return RecordNews(False, f"{told}; this was record {held.number}")
+    duel = f"speedrun duel {name} --against record --track {track.id} --key FILE"
     if track.objective == "fastest-to-loss":
-        duel = f"speedrun duel {name} --against record --track {track.id} --key FILE"
+        lost = next((lost for lost in history.lost if _is_of(last, lost)), None)
+        if lost is not None:
+            return RecordNews(False, f"{told}; {lost.words}")
         return RecordNews(False, f"{told}, and times are compared side by side: now {duel}")
-    claim = next((step for step in history.claims if step.tier is Tier.VERIFIED and _is_of(last, step)), None)
-    if claim is not None:
-        return RecordNews(False, f"{told}; {claim.evidence.words}")
-    ours = scores(runs)
-    gain = record.measure - mean(ours)
-    told += f" with {record.measure:.4f}, this has {mean(ours):.4f}"
-    if not gain > 0:
-        return RecordNews(False, told)
-    if not gain >= rules.least_gain:
-        return RecordNews(False, f"{told}: lower by {gain:.4f}, asked is {rules.least_gain:g}")
-    p = p_less(ours, record.losses_nats)
-    if not math.isfinite(p):
-        return RecordNews(
-            False, f"{told}: a test takes two runs of each, and losses that differ; ask for more (--runs)"
-        )
-    more = more_to_tell_apart(ours, record.losses_nats, rules.alpha)
-    told += f": not beyond noise (p = {p:.2g}, asked is p < {rules.alpha:g})"
-    if more:
-        told += f"; about {more} more {'run' if more == 1 else 'runs'} of each would tell"
-    return RecordNews(False, told)
+    theirs = dict(history.record_losses).get(torch(last), ())
+    if len(theirs) < 2:
+        return RecordNews(False, f"{told}: too few runs of it with this torch; {duel} makes runs of both")
+    return RecordNews(False, f"{told} {beaten(scores(runs), theirs, rules).words}")
 
 
-def _is_of(run: Summary, step: Step) -> bool:
+def _is_of(run: Summary, step: Step | LostDuel) -> bool:
     return (step.entry, step.source_sha256, step.overrides) == (run.entry.name, run.source.sha256, ())

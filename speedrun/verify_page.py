@@ -5,6 +5,7 @@ from rich.text import Text
 
 from leaderboard.text import plain
 from speedrun.answers import Verified
+from speedrun.tables import labelled
 
 LABEL = 12  # columns that a label takes
 
@@ -26,26 +27,21 @@ def show(value: Verified, console: Console) -> None:
         _line(console, "run", f"{record.run_id}: {record.verdict}{loss}{time}, {record.tier}")
     earlier = len(value.run_ids) - sum(record.run_id in value.run_ids for record in value.records)
     if earlier:
-        _line(console, "before", f"{earlier} verified {'run' if earlier == 1 else 'runs'} of this source")
+        _line(console, "before", f"{earlier} verified {'run' if earlier == 1 else 'runs'} of this source, made earlier")
     if value.loss_nats is not None and value.train_s is not None:
-        runs = len(value.losses_nats)
-        _line(
-            console,
-            "mean",
-            f"{value.loss_nats:.4f} nats/token, training {value.train_s:.2f} s ({runs} of {value.runs_asked})",
-        )
+        runs = f"{len(value.losses_nats)} of {value.runs_asked} runs"
+        _line(console, "mean", f"{value.loss_nats:.4f} nats/token, training {value.train_s:.2f} s ({runs})")
     if value.place is not None:
-        _line(console, "place", str(value.place))
+        _line(console, "place", f"{value.place} on the board")
     if value.record_words:
         _line(console, "record", ("yes, " if value.is_record else "no: ") + value.record_words)
     for file in value.files:
         _line(console, "wrote", file)
     if value.outcome == "not settled":
         _line(console, "next", f"speedrun verify {value.entry} --track {value.track.id} --key FILE goes on from here")
+    elif value.outcome == "stands":
+        _line(console, "next", "speedrun leaderboard --render brings it onto the pages; commit them with the records")
 
 
 def _line(console: Console, label: str, words: str) -> None:
-    line = Text("  ")
-    line.append(f"{label:<{LABEL}}", style="cyan")
-    line.append(plain(words, 1000))
-    console.print(line, soft_wrap=True)
+    labelled([(f"  {label}", plain(words, 1000))], console, LABEL + 2, label="cyan")

@@ -45,14 +45,17 @@ class Voucher:
             UserError: the key can't sign or is no maintainer's, or code that would run is not committed.
         """
         self._demand_key()
-        commit, clean = repository.state(self._workspace.root)
+        commit, clean = repository.checkout(self._workspace.root)
         if commit is None or clean is None:
             raise UserError("this checkout is no git repository that git speaks for; verify in a clone of the project")
         if not clean:
             raise UserError("there are changes that are not committed (git status); a verified run takes a clean tree")
         for entry in entries:
             if entry.source.git_commit is None or entry.source.git_clean is not True:
-                raise UserError(f"the source of {entry.name} is not known to have been committed; commit it first")
+                raise UserError(
+                    f"the source of {entry.name} is not known to have been committed as it is, ignored files included "
+                    "(git status --ignored); commit it first"
+                )
 
     def demand_request(self, request: RunRequest) -> None:
         """Refuses runs that could not be ranked, or that prove less than a verified run should.

@@ -3,6 +3,7 @@
 `faults` is the judge; that it sees each fault is shown on workflows that were spoilt in exactly that way.
 """
 
+import inspect
 import os
 import re
 import shlex
@@ -15,7 +16,11 @@ import typer
 import yaml
 
 from harness.result import encode
+from harness.runner import SAVE_BYTES_A_SECOND
+from harness.track import Track, list_tracks
+from leaderboard.conduct import MOST_FAILURES
 from leaderboard.signatures import NAMESPACE, Signer, signed_by
+from speedrun import judging
 from speedrun.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -128,10 +133,51 @@ def test_the_choices_are_the_tracks():
     assert sorted(choices["options"]) == sorted(path.stem for path in (ROOT / "harness" / "tracks").glob("*.toml"))
 
 
+DAY_MIN = 24 * 60  # as long as the token that pushes lives
+PAIRS = 10  # that a duel makes unless asked otherwise
+
+
+def worst_min(track: Track) -> float:
+    """How long a run takes that uses every limit to its end."""
+    limits = track.limits
+    save_s = limits.save_s + limits.artifact_mib * 2**20 / SAVE_BYTES_A_SECOND
+    scoring_s = 2 * (limits.load_s + limits.evaluation_s)  # the scorer's, and the twin's
+    return (limits.setup_s + limits.train_s + save_s + scoring_s) / 60
+
+
+def named(comment: str, what: str) -> list[str]:
+    """The tracks behind `what` in a workflow's first lines."""
+    (found,) = re.findall(rf"#   {what} on: ([\w., \n#-]*?)\n(?:#   \w|# \w)", comment)
+    return re.findall(r"[\w.-]+", found.replace("#", ""))
+
+
+def test_the_time_limits_hold_what_the_tracks_allow():
+    """What does not fit into a day is named where a maintainer looks."""
+    text = (GITHUB / "workflows" / GPU).read_text()
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    limits_min = {step["name"]: step["timeout-minutes"] for step in job["steps"] if "timeout-minutes" in step}
+    verify_min, duel_min = limits_min["Verify"], limits_min["Duel with the standing record"]
+    # One of the two runs, and there is an hour for the rest: to install, to publish, to audit.
+    assert max(verify_min, duel_min) + 60 <= job["timeout-minutes"] <= DAY_MIN - 60
+    tracks = list_tracks()
+    assert named(text, "the verification") == [
+        track.id for track in tracks if (track.ranking.runs + MOST_FAILURES) * worst_min(track) > verify_min
+    ]
+    assert named(text, "ten pairs of a duel") == [
+        track.id for track in tracks if PAIRS * 2 * worst_min(track) > duel_min
+    ]
+    # The shortest duel that can be settled fits everywhere, and two goes do for every verification.
+    assert all(2 * 2 * worst_min(track) <= duel_min for track in tracks)
+    assert all((track.ranking.runs + MOST_FAILURES) * worst_min(track) <= 2 * verify_min for track in tracks)
+    docs = (ROOT / "docs" / "verification.md").read_text()
+    assert all(track in docs for track in named(text, "the verification"))
+    assert inspect.signature(judging.duel).parameters["pairs"].default == PAIRS
+
+
 # --------------------------------------------------------------------------------------------------------- commands
 
 # At the beginning of a line of a script, of a step's `run:`, or of what stands between backquotes.
-_COMMAND = re.compile(r"^\s*(?:- )?(?:run: )?(?:\.venv/bin/speedrun|\"\$speedrun\"|speedrun) ([a-z].*)")
+_COMMAND = re.compile(r"^\s*(?:- )?(?:run: )?(?:exec )?(?:\.venv/bin/speedrun|\"\$speedrun\"|speedrun) ([a-z].*)")
 
 
 def commands() -> list[str]:
@@ -142,14 +188,14 @@ def commands() -> list[str]:
         quoted = [] if path.suffix == ".yml" and path.parent.name == "workflows" else re.findall(r"`([^`\n]+)`", text)
         for line in (*text.splitlines(), *quoted):
             if command := _COMMAND.match(line):
-                found.add(command[1].partition("  #")[0].partition(" # ")[0].strip())
+                found.add(re.split(r"  #| # | \|\| ", command[1])[0].strip())
     return sorted(found)
 
 
 def arguments(command: str) -> list[str]:
     """As the shell would hand them over, with something that fits for every variable and every blank to fill in."""
     command = re.sub(r"\$\{\w+:\+([^}]*)\}", r"\1", command)
-    command = re.sub(r"\$RUNS|\bN\b", "3", command)
+    command = re.sub(r"\$RUNS|\$PAIRS|\bN\b", "3", command)
     return [word for word in shlex.split(re.sub(r"\$\w+", "x", command)) if word != "…"]
 
 
@@ -317,6 +363,29 @@ def test_records_and_board_are_published_on_top_of_what_main_has_got(origin, pub
     again = yours()
     assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "nothing to publish")
     assert git(origin, "rev-parse", "main") == before
+
+
+@pytest.mark.parametrize(
+    ("broken", "rendered"),
+    [
+        ("leaderboard/rulings/20261121-141530-mine-3f9a.retraction.json", True),
+        ("leaderboard/published/cpu-smoke.json", False),
+    ],
+)
+def test_a_broken_file_on_main_costs_no_records(tmp_path, origin, publish, broken, rendered):
+    mine = publish("mine")
+    somebody = tmp_path / "somebody"
+    git(tmp_path, "clone", "--quiet", origin, somebody)
+    (somebody / broken).parent.mkdir()
+    (somebody / broken).write_text("{")
+    git(somebody, "add", ".")
+    git(somebody, "commit", "--quiet", "--message=broken")
+    git(somebody, "push", "--quiet", "origin", "main")
+    done = mine()
+    assert done.returncode != 0
+    assert "the records are published; the board has a fault" in done.stderr
+    assert re.search(r"leaderboard/results/cpu-smoke/\d+-\d+-mine-\w+\.json", files(origin))
+    assert ("mine" in git(origin, "show", "main:leaderboard/README.md")) is rendered
 
 
 def test_a_server_that_refuses_ends_it(origin, publish):

@@ -1,11 +1,13 @@
 """speedrun leaderboard --audit: what does not fit in the records, held against this checkout's tracks and data."""
 
+from harness.errors import UserError
 from harness.track import find_track, list_tracks
-from leaderboard import rulings
+from leaderboard import published, rulings
 from leaderboard.audit import audit as audit_records
-from leaderboard.audit import files, in_order
+from leaderboard.audit import beside, files, in_order
 from leaderboard.duel_store import DuelStore
-from leaderboard.store import Store
+from leaderboard.signatures import line_faults
+from leaderboard.store import MAINTAINERS_NAME, Store
 from speedrun.answers import Audited
 from speedrun.known_facts import known_facts
 from speedrun.workspace import Workspace
@@ -35,6 +37,16 @@ def audit(workspace: Workspace, track_id: str | None) -> Audited:
                     everything.records, known_facts(list_tracks(workspace.tracks), workspace.datasets, workspace.cache)
                 ),
                 *files(everything.broken, duels, ruled, known),
+                *beside(line_faults(workspace.results.parent / MAINTAINERS_NAME), _unreadable(workspace)),
             ]
         ),
     )
+
+
+def _unreadable(workspace: Workspace) -> str | None:
+    """Why the published results can't be read, the first reason; None: they can."""
+    try:
+        published.load(workspace.published)
+    except UserError as error:
+        return str(error)
+    return None

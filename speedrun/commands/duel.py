@@ -5,13 +5,14 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.track import find_track
+from leaderboard.alike import place
 from leaderboard.history import Step, current
 from speedrun import console
 from speedrun.answers import Dueled
-from speedrun.bout import Contender, Terms, demand_two, fight, here, named, restored
+from speedrun.bout import Contender, Terms, demand_two, fight, named, restored
 from speedrun.recovery import recover
 from speedrun.session import Conditions, Session, open_session
-from speedrun.standings import histories
+from speedrun.standings import find, histories
 from speedrun.vouching import Voucher
 from speedrun.workspace import Workspace
 
@@ -60,7 +61,7 @@ def duel(
 def _record(session: Session, challenger: Contender) -> Contender:
     """Who holds the record; where nothing is verified yet, the best claim."""
     track = session.track.id
-    history = here(histories(session.workspace, track), session, challenger.entry)
+    history = find(histories(session.workspace, track), place(session.would_be(challenger.entry)))
     step: Step | None = None
     if history is not None:
         step = current(history)

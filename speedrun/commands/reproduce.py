@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.first_record import first_record
 from harness.result import Record, Series, Verdict
 from harness.submission import Submission, restore
 from harness.track import Track, find_track
@@ -93,7 +92,7 @@ def _restored(original: Record, workspace: Workspace) -> Submission:
 
 def _differences(original: Record, entry: Submission, session: Session, *, practice: bool) -> tuple[str, ...]:
     """What sets this machine apart from the record's; nobody should learn after hours that nothing can be said."""
-    here = first_record(session.request(entry), original.score.targets if original.score else 0)
+    here = session.would_be(entry, original.overrides)
     _demand_data(original, here.dataset.sha256)
     against = unlike(original, here)
     if against and not practice:

@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 from harness.errors import UserError
 from harness.track import find_track
+from leaderboard.alike import place
 from leaderboard.history import History
 from speedrun import console
 from speedrun.answers import Fought, Retimed
-from speedrun.bout import Contender, Terms, fight, here, restored
+from speedrun.bout import Contender, Terms, fight, restored
 from speedrun.recovery import recover
 from speedrun.session import Conditions, open_session
-from speedrun.standings import histories
+from speedrun.standings import find, histories
 from speedrun.vouching import Voucher
 from speedrun.workspace import Workspace
 
@@ -38,7 +39,8 @@ def retime(workspace: Workspace, track_id: str, *, pairs: int, key: Path | None,
     if voucher is not None:
         voucher.demand(*(record.entry for line in lines for bout in line.bouts for record in bout))
     with open_session(workspace, track, conditions, f"the records of {track.id}") as session:
-        history = here([line.history for line in lines], session, lines[0].bouts[0].new.entry)
+        here = place(session.would_be(lines[0].bouts[0].new.entry))
+        history = find([line.history for line in lines], here)
         line = next((line for line in lines if line.history is history), None)
         if line is None:
             raise _nothing(track.id)

@@ -26,13 +26,15 @@ def waive(workspace: Workspace, run: str, reason: str) -> Ruled:
     """Lets the run's variant stand on that version of its track with a mean loss at the target, without the test.
 
     Raises:
-        UserError: as `retract`; the run has no score, or its track has no target.
+        UserError: as `retract`; the run has no score or is retracted, or its track has no target.
     """
     record = _record(workspace, run)
     if record.track.objective != "fastest-to-loss" or record.track.target_nats is None:
         raise UserError(f"{record.track.id} sets no target, so there is no test to waive")
     if not record.scored:
         raise UserError(f"run {record.run_id} ended as {record.verdict}; name a scored run of the entry")
+    if record.run_id in rulings.load(workspace.rulings).retracted:
+        raise UserError(f"run {record.run_id} is retracted, and what it waives counts for nothing; name another run")
     return _rule(workspace, record, "waiver", reason)
 
 

@@ -1,6 +1,7 @@
 """speedrun show: one run, whole."""
 
 from harness.errors import UserError, nearest
+from leaderboard import rulings
 from leaderboard.store import Held, Store
 from leaderboard.text import plain
 from speedrun.answers import ShownRun, ShownSource
@@ -11,9 +12,16 @@ LAST = "last"
 
 
 def show(workspace: Workspace, run: str) -> ShownRun:
-    """The record of a run. Raises UserError when there is none, or it is broken."""
+    """The record of a run, and what was ruled on it. Raises UserError when there is none, or it is broken."""
     held = _held(workspace, run)
-    return ShownRun(record=held.counted, signed_by=held.signer, unsigned=held.unsigned)
+    ruled, run_id = rulings.load(workspace.rulings), held.record.run_id
+    return ShownRun(
+        record=held.counted,
+        signed_by=held.signer,
+        unsigned=held.unsigned,
+        retracted=ruled.retracted.get(run_id),
+        waived=ruled.waived.get(run_id),
+    )
 
 
 def source(workspace: Workspace, run: str, path: str) -> ShownSource:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from harness import submission
 from harness.errors import UserError
-from harness.first_record import first_record, scored_stream
 from harness.result import Record, Series, Tier, Verdict, encode
-from harness.run_request import RunRequest
 from harness.submission import Submission
 from harness.track import find_track
 from leaderboard.alike import in_order, place, set_apart, torch, variant
@@ -21,12 +19,10 @@ from speedrun import console, standings
 from speedrun.answers import Verified
 from speedrun.commands.run import OUTSIDE
 from speedrun.recovery import recover
-from speedrun.session import Conditions, Session, Stored, open_session
+from speedrun.session import MOST_OWN_FAULTS, Conditions, Session, Stored, open_session
 from speedrun.verification import Judgement, RecordNews, judge, record_news, scores
 from speedrun.vouching import Voucher
 from speedrun.workspace import Workspace
-
-MOST_OWN_FAULTS = 1  # runs that ended as INTERNAL_ERROR, which is the platform's
 
 
 def verify(
@@ -73,7 +69,7 @@ class _Verification:
         now = datetime.datetime.now(datetime.UTC)
         series = Series(id=f"{now:%Y%m%d-%H%M%S}-verify-{entry.name}-{secrets.token_hex(2)}", purpose="verify")
         self._request = session.request(entry, series=series)
-        self._like = _not_run(self._request)
+        self._like = session.would_be(entry)
         self._stored: list[Stored] = []
 
     def make(self) -> Verified:
@@ -145,16 +141,8 @@ class _Verification:
         losses = scores(runs)
         news = RecordNews(False, "")
         if judgement.outcome == "stands":
-            here = place(self._like)
-            history = next(
-                (
-                    history
-                    for history in found.histories()
-                    if (history.track, history.dataset, history.hardware) == (here.track, here.dataset, here.hardware)
-                ),
-                None,
-            )
-            news = record_news(runs, history, found.rules[here.track.id])
+            history = standings.find(found.histories(), place(self._like))
+            news = record_news(runs, history, found.rules[self._like.track.id])
         loss_nats, times = (
             mean(losses),
             [run.times.train_s for run in runs if run.ranked and run.times.train_s is not None],
@@ -180,19 +168,11 @@ class _Verification:
 
     def _place(self, found: standings.Standings) -> int | None:
         """The rank of these runs in their section of the board; None: they have none."""
-        own = variant(self._like)
-        here = place(self._like)
-        for section in found.board().sections:
-            if (section.track, section.dataset, section.hardware) == (here.track, here.dataset, here.hardware):
-                for row in section.rows:
-                    if (row.entry, row.source_sha256, row.overrides, row.tier) == (*own, Tier.VERIFIED):
-                        return row.rank
-        return None
-
-
-def _not_run(request: RunRequest) -> Summary:
-    """What such a run says of itself before it begins."""
-    return _summary(first_record(request, scored_stream(request).size - 1))
+        section = standings.find(found.board().sections, place(self._like))
+        own = (*variant(self._like), Tier.VERIFIED)
+        rows = () if section is None else section.rows
+        ranks = (row.rank for row in rows if (row.entry, row.source_sha256, row.overrides, row.tier) == own)
+        return next(ranks, None)
 
 
 def _summary(record: Record) -> Summary:

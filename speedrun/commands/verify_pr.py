@@ -18,23 +18,22 @@ import msgspec
 from harness import submission
 from harness.errors import UserError
 from harness.folder import MAX_BYTES, safe_path
-from harness.git_objects import FOLDER_MODE, Change, Item, ObjectError, Objects, open_objects
+from harness.git_objects import Change, Objects, open_objects
+from harness.git_tree import FILE_MODE, FOLDER_MODE, Item, ObjectError
 from harness.protocol import printable
 from harness.result import Record, SourceFile, Verdict
 from harness.runner import run_entry
 from harness.submission import Submission
-from harness.track import find_track, list_tracks
+from harness.track import find_track
 from leaderboard import signatures
 from leaderboard.likeness import code_sha256
-from leaderboard.schema import RECORD_CAP_BYTES, RecordError, Summary, decode_summary
 from speedrun import console, live, pull_request_page
 from speedrun.answers import JudgedChange, Trial
-from speedrun.known_facts import known_facts
+from speedrun.base_facts import base_facts
 from speedrun.proposed_records import Facts, Judged, RecordFile, judge
 from speedrun.pull_request import (
-    FILE_MODE,
     MOST_CHANGES,
-    RESULTS,
+    MOST_RECORD_BYTES,
     SUBMISSIONS,
     Likeness,
     Refusal,
@@ -54,12 +53,7 @@ TOLD = 100  # refusals
 LOG_LINES = 15  # of a failed trial
 SUMMARY = "GITHUB_STEP_SUMMARY"  # names the file to which a step of GitHub Actions may add markdown
 
-_TRACKS = "harness/tracks"
-_DATASETS = "data/datasets"
 _TEMPLATE = "template"
-_MAINTAINERS = "leaderboard/maintainers"
-_MOST_TOML_BYTES = 1 << 20
-_ALL_RECORDS_BYTES = 64 * 2**20  # of one pull request
 
 
 class _Commits(NamedTuple):
@@ -179,6 +173,7 @@ def _examination(
         records=judged.records,
         remarks=(
             *_remarks(entry.submission, _card_before(before, name, scratch / "base"), nearest, entries),
+            *_records_alone(told, before, entry.files),
             *judged.remarks[:TOLD],
         ),
     )
@@ -199,6 +194,15 @@ def _remarks(
         yield f"it says that it is based on {card.based_on}, and there is no such entry"
     if nearest is not None and card.based_on != nearest.entry:
         yield f"it is much like {nearest.entry} and does not say that it is based on it"
+
+
+def _records_alone(told: Sorted, before: tuple[SourceFile, ...], after: tuple[SourceFile, ...]) -> Iterator[str]:
+    """Anybody can run anybody's entry, and do it badly: its worst run is its authors' to hand in, or a maintainer's."""
+    if told.records and before and before == after:
+        yield (
+            "it only adds results of an entry that is there already, and they would count as the entry's own; "
+            "make sure that its authors sent them"
+        )
 
 
 # --------------------------------------------------------------------------------------------------------------- entry
@@ -277,56 +281,26 @@ def _records(objects: Objects, commits: _Commits, told: Sorted, entry: Submissio
         return Judged((), (), ())
     assert told.entry is not None
     files = tuple(_record_files(objects, told.records, told.signatures))
-    maintainers = scratch / "maintainers"
-    keys = objects.find(commits.base, _MAINTAINERS)
-    if keys is not None and keys.mode == FILE_MODE:
-        maintainers.write_bytes(objects.read(keys, signatures.MAINTAINERS_CAP_BYTES))
-    _lay_out(objects, commits.base, _TRACKS, scratch / "tracks")
-    _lay_out(objects, commits.base, _DATASETS, scratch / "datasets")
-    tracks = list_tracks(scratch / "tracks")
-    facts = Facts(
-        entry=told.entry,
-        submission=entry,
-        tracks={track.id: track for track in tracks},
-        earlier=tuple(_earlier(objects, commits.base)),
-        plausible=known_facts(tracks, scratch / "datasets", scratch / "nothing prepared"),
+    base = base_facts(objects, commits.base, scratch)
+    return judge(
+        files,
+        Facts(entry=told.entry, submission=entry, base=base),
+        lambda data, signature, at: signatures.signed_by(data, signature, base.maintainers, at),
     )
-    return judge(files, facts, lambda data, signature, at: signatures.signed_by(data, signature, maintainers, at))
 
 
 def _record_files(
     objects: Objects, changes: tuple[Change, ...], signature_items: dict[str, Item]
 ) -> Iterator[RecordFile]:
-    left_bytes = _ALL_RECORDS_BYTES
     for change in changes:
         assert change.new is not None
         try:
-            data = objects.read(change.new, min(RECORD_CAP_BYTES, left_bytes))
+            data = objects.read(change.new, MOST_RECORD_BYTES)
             signed = signature_items.get(change.path)
             signature = objects.read(signed, signatures.SIGNATURE_CAP_BYTES) if signed is not None else None
         except ObjectError as error:
             raise _Unreadable(change.path, error) from None
-        left_bytes -= len(data)
         yield RecordFile(change.path, data, signature)
-
-
-def _lay_out(objects: Objects, commit: str, folder: str, place: Path) -> None:
-    """The TOML files of a folder of the base's, for those who read them from a folder."""
-    place.mkdir()
-    for name, item in objects.names(commit, folder).items():
-        if item.mode == FILE_MODE and name.endswith(".toml"):
-            (place / name).write_bytes(objects.read(item, _MOST_TOML_BYTES))
-
-
-def _earlier(objects: Objects, commit: str) -> Iterator[Summary]:
-    """The base's records. One that is broken there is no fault of the change; speedrun leaderboard names it."""
-    for track in objects.names(commit, RESULTS):
-        for name, item in objects.names(commit, f"{RESULTS}/{track}").items():
-            if item.mode == FILE_MODE and name.endswith(".json"):
-                try:
-                    yield decode_summary(objects.read(item, RECORD_CAP_BYTES))
-                except RecordError:
-                    continue
 
 
 # --------------------------------------------------------------------------------------------------------------- trial

@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from harness.errors import UserError
-from harness.git_objects import Change, Item, ObjectError, open_objects, shown_path
+from harness.git_objects import open_objects
+from harness.git_tree import ObjectError, shown_path
 from tests.git_repository import FILE, FOLDER, LINK, PROGRAM, SUBMODULE, Held, Repository, lay_traps
 
 MOST = 1000
@@ -186,11 +187,10 @@ def test_a_tree_that_unfolds_into_billions(repository):
     assert "more than 1,000 files" in refused(repository, one, repository.commit(tree, one))
 
 
-def test_a_tree_that_unfolds_into_billions_of_empty_folders(repository):
+def test_few_files_in_more_folders_than_are_looked_at(repository):
     one = repository.commit({"a": "a"})
-    tree = repository.raw_tree()
-    for _ in range(10):
-        tree = repository.raw_tree(*((FOLDER, b"d%d" % number, tree) for number in range(10)))
+    chain = repository.tree({"/".join(["d"] * 30): "x"})
+    tree = repository.raw_tree(*((FOLDER, b"%03d" % number, chain) for number in range(900)))
     assert "too many folders" in refused(repository, one, repository.commit(tree, one))
 
 
@@ -208,14 +208,47 @@ def test_folders_in_folders_in_folders(repository):
 
 
 @pytest.mark.parametrize(
-    "names", [[b"a", b"a"], [b"speedrun/submissions/me/config.py"], [b""]], ids=["twice", "slash", "empty"]
+    ("items", "why"),
+    [
+        ([(FILE, b"a"), (FILE, b"a")], "'a' twice"),
+        ([(FILE, b"a"), (FOLDER, b"a")], "'a' twice"),
+        ([(FILE, b"a"), (FILE, b"a.b"), (FOLDER, b"a")], "'a' twice"),
+        ([(FILE, b"b"), (FILE, b"a")], "'a' out of git's order"),
+        ([(FOLDER, b"a"), (FILE, b"a.b")], "'a.b' out of git's order"),
+        ([(FILE, b"speedrun/submissions/me/config.py")], "no folder can hold"),
+        ([(FILE, b"")], "no folder can hold"),
+        ([(FOLDER, b".")], "no folder can hold"),
+        ([(FOLDER, b"..")], "no folder can hold"),
+        ([(FOLDER, b".Git")], "no folder can hold"),
+        ([("40755", b"a")], "the mode '40755'"),
+        ([("040000", b"a")], "the mode '040000'"),
+        ([("100664", b"a")], "the mode '100664'"),
+        ([("0100644", b"a")], "the mode '0100644'"),
+    ],
 )
-def test_trees_that_no_checkout_could_hold(repository, names):
+def test_trees_that_git_would_not_have_written(repository, items, why):
     one = repository.commit({"x": "x"})
-    blob = repository.blob(b"x")
-    assert "lists the name" in refused(
-        repository, one, repository.commit(repository.raw_tree(*((FILE, name, blob) for name in names)), one)
+    blob, folder = repository.blob(b"x"), repository.tree({"x": "x"})
+    tree = repository.raw_tree(
+        *((mode, name, folder if mode.startswith(("4", "04")) else blob) for mode, name in items)
     )
+    assert why in refused(repository, one, repository.commit(tree, one))
+
+
+def test_names_without_an_object_and_folders_without_a_file(repository):
+    one = repository.commit({"x": "x"})
+    null = repository.raw_tree((FILE, b"a", "0" * 40))
+    assert "'a' without an object" in refused(repository, one, repository.commit(null, one))
+    empty = repository.raw_tree((FOLDER, b"a", repository.raw_tree()))
+    assert "a is an empty folder" in refused(repository, one, repository.commit(empty, one))
+    nothing = repository.commit(repository.raw_tree(), one)
+    assert set(changes(repository, one, nothing)) == {"x"}
+
+
+def test_the_order_of_git_itself(repository):
+    one = repository.commit({"x": "x"})
+    names = ["a.b", "a/b", "a0", "a-b/c", "a-b.c", "b", "B/c", "\u00e4", "\U0001f600/x", "a b"]
+    assert set(changes(repository, one, repository.commit({"x": "x", **dict.fromkeys(names, "n")}, one))) == set(names)
 
 
 def test_a_tree_of_rubbish(repository):
@@ -224,16 +257,6 @@ def test_a_tree_of_rubbish(repository):
         tree = repository.git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", data=data)
         inner = repository.raw_tree((FOLDER, b"d%d" % number, tree))
         assert "no tree that git would have made" in refused(repository, one, repository.commit(inner, one))
-
-
-def test_odd_modes_are_no_folders_and_no_plain_files(repository):
-    one = repository.commit({"x": "x"})
-    tree, blob = repository.tree({"x": "x"}), repository.blob(b"x")
-    odd = repository.raw_tree(("40755", b"folder", tree), ("100664", b"file", blob), ("040000", b"old", tree))
-    found = changes(repository, one, repository.commit(odd, one))
-    assert found["folder"] == Change("folder", None, Item("40755", tree))
-    assert found["file"].new.mode == "100664"
-    assert "old/x" in found
 
 
 # ---------------------------------------------------------------------------------------------------------------- refs
@@ -283,6 +306,32 @@ def test_names_that_name_a_commit(repository):
         for ref in ("fix/a@2.1", "refs/heads/fix/a@2.1", "v1", other, other[:10]):
             assert objects.commit(ref) == other
         assert objects.commit("v1~1") == objects.commit("v1^") == one
+
+
+def test_names_that_mean_two_things(repository):
+    """A tag comes with a fetch, and git prefers it to the branch that was meant."""
+    one = repository.commit({"a": "ours"})
+    evil = repository.commit({"a": "theirs"}, one)
+    short = one[:7]
+    for ref in ("heads/main", "remotes/origin/main", "remotes/up/HEAD"):
+        repository.git("update-ref", f"refs/{ref}", one)
+    repository.git("symbolic-ref", "HEAD", "refs/heads/main")
+    with open_objects(repository.root) as objects:
+        for ref in ("main", "heads/main", "origin/main", "up", "HEAD", short, one):
+            assert objects.commit(ref) == one
+    for name in ("main", "heads/main", "refs/heads/main", "origin/main", "up", "HEAD", short, one):
+        repository.git("update-ref", f"refs/tags/{name}", evil)
+    with open_objects(repository.root) as objects:
+        for ref in ("main", "main~1", "heads/main", "origin/main", "up", "HEAD", short, f"{short}~1"):
+            with pytest.raises(UserError, match=r"may mean .*refs/tags/.* whole name") as error:
+                objects.commit(ref)
+            assert "\n" not in str(error.value)
+        for ref in ("refs/heads/main", "refs/remotes/origin/main", one):
+            assert objects.commit(ref) == one
+        assert objects.commit("refs/tags/main~1") == one
+    repository.git("update-ref", "-d", "refs/heads/main")
+    with open_objects(repository.root) as objects, pytest.raises(UserError, match="names nothing"):
+        objects.commit("refs/heads/main")  # there is a tag refs/tags/refs/heads/main
 
 
 def test_unrelated_and_crosswise_histories(repository):

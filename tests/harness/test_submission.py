@@ -839,10 +839,16 @@ def test_nothing_of_a_hostile_repository_runs(committed, tmp_path, monkeypatch):
     os.utime(committed / "speedrun.py", (1, 1))
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     mark.unlink(missing_ok=True)  # git's own set-up above may have run it
-    state = repository.state(committed)
+    for state in (repository.state(committed), repository.checkout(root)):
+        assert not mark.exists(), mark.read_text()
+        assert state.commit is not None
+        assert state.clean is False
+    # What is ignored is asked for only where all else is clean.
+    (committed / "config.py").write_text(CONFIG)
+    (root / ".gitattributes").unlink()
+    (root / ".git" / "info" / "exclude").write_text("/trap.sh\n")
+    assert repository.state(committed).clean is True
     assert not mark.exists(), mark.read_text()
-    assert state.commit is not None
-    assert state.clean is False
 
 
 @pytest.mark.parametrize("folder", ["results", "duels", "rulings"])
@@ -851,8 +857,36 @@ def test_what_runs_and_judgements_leave_behind_is_no_change_of_the_source(commit
     (root / "leaderboard" / folder).mkdir(parents=True)
     (root / "leaderboard" / folder / "one.json").touch()
     assert repository.state(committed).clean is True
+    # Who vouches takes only what counts by its signature: a ruling that nobody merged may decide who holds the record.
+    assert repository.checkout(root).clean is (folder != "rulings")
     (root / "leaderboard" / "store.py").touch()
     assert repository.state(committed).clean is False
+    assert repository.checkout(root).clean is False
+
+
+@pytest.mark.parametrize("where", [".gitignore", ".git/info/exclude", "submissions/me/.gitignore"])
+def test_an_ignored_file_that_takes_part_is_not_committed(entry, where):
+    root = entry.parent.parent
+    git(root, "init", "--quiet")
+    with (root / where).open("a") as stream:
+        stream.write("*.pyc\n__pycache__/\nsecret.py\nmore/\n")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--no-verify", "-m", "first")
+    for left_behind in ("__pycache__/a.cpython-311.pyc", "deep/__pycache__/b.py", "c.pyc"):
+        (entry / left_behind).parent.mkdir(parents=True, exist_ok=True)
+        (entry / left_behind).write_bytes(b"x")
+    if entry not in (root / where).parents:
+        (root / "secret.py").write_text("x = 1\n")  # of no entry
+    assert load(entry, "me").source.git_clean is True
+    for hidden in ("secret.py", "more/config.py"):
+        (entry / hidden).parent.mkdir(exist_ok=True)
+        (entry / hidden).write_text("x = 1\n")
+        source = load(entry, "me").source
+        assert hidden in [file.path for file in source.files]
+        assert source.git_clean is False
+        assert source.git_commit is not None
+        assert repository.checkout(root).clean is True  # git itself sees nothing
+        (entry / hidden).unlink()
 
 
 def test_a_bare_repository_in_disguise_is_none(committed, tmp_path):

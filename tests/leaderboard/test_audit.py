@@ -15,11 +15,14 @@ from harness.evaluation import Windows
 from harness.result import CurvePoint, Device, Level, Series, SourceFile, Tier, Verdict, encode, source_sha256
 from harness.track import find_track
 from leaderboard import plausibility, rulings
-from leaderboard.audit import audit, files
+from leaderboard.audit import audit, beside, files
 from leaderboard.duel_store import LoadedDuels
 from leaderboard.plausibility import Check, Data, Facts, Terms
 from leaderboard.rulings import NO_RULINGS
+from leaderboard.schema import decode
+from leaderboard.signatures import LineFault
 from leaderboard.store import Broken, Held, Store
+from speedrun.fitness import accelerator_words, meets
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_DUELS = LoadedDuels((), (), frozenset())
@@ -42,6 +45,8 @@ TERMS = Terms(
     max_context=256,
     threads=2,
     accelerators=0,
+    accelerator="cpu",
+    meets=lambda card: False,
     artifact_bytes=2_000_000,
     parameters=(0, 300_000),
     declared_tokens=1000,
@@ -279,6 +284,70 @@ def test_a_forged_signature_is_found_in_the_files(honest, tmp_path, forger):
     assert (found.where, found.check, found.grave) == (spoilt.run_id, Check.SIGNATURE, True)
 
 
+# -------------------------------------------------------------------------------------------------- accelerators, bytes
+
+
+@pytest.mark.parametrize(
+    ("name", "gib", "fits"),
+    [
+        ("NVIDIA H100 80GB HBM3", 79.6, True),
+        ("NVIDIA H200", 79.6, False),
+        ("Abacus", 1.0, False),
+        ("NVIDIA H100 80GB HBM3", 40.0, False),
+        ("NVIDIA H100 PCIe", 79.6, False),
+    ],
+)
+def test_a_ranked_run_had_the_card_that_its_track_asks_for(honest, name, gib, fits):
+    track = find_track("h100-5min")
+    resources = replace(track.resources, accelerator_gib=80.0)
+    terms = TERMS._replace(
+        accelerators=1, accelerator=accelerator_words(resources), meets=lambda card: meets(resources, card)
+    )
+    facts = FACTS._replace(tracks={"cpu-smoke": terms})
+    run = part(honest(), "environment", devices=(Device(name=name, memory_gib=gib),))
+    found = findings(run, facts=facts)
+    if fits:
+        assert found == ()
+    else:
+        ((check, grave, words),) = [(one.check, one.grave, one.words) for one in found]
+        assert (check, grave) == (Check.RANKED, True)
+        assert words == f"is ranked, and ran on {name}, {gib:g} GiB; the track asks for H100 80GB HBM3 with 80 GiB"
+    practice = part(honest(ranked=False), "environment", devices=(Device(name=name, memory_gib=gib),))
+    assert findings(practice, facts=facts) == ()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data.replace(b' "tier":', b' "seed": 5,\n "tier":'),  # a key twice; some readers take the first
+        lambda data: data.replace(b' "tier":', b' "tier": "verified",\n "tier":'),
+        lambda data: data + b" " * 4096,
+        lambda data: data.replace(b"\n", b"\r\n"),
+        lambda data: data.replace(b'"d_model"', b'"d\\u005fmodel"'),
+        lambda data: json.dumps(json.loads(data)).encode(),
+        lambda data: json.dumps(dict(reversed(json.loads(data).items())), indent=1).encode() + b"\n",
+        lambda data: data.replace(b'"limit_s": 8.0', b'"limit_s": 8'),
+        lambda data: data.replace(b'"limit_s": 8.0', b'"limit_s": 80e-1'),
+    ],
+)
+def test_bytes_that_the_harness_does_not_write_are_found(honest, spoil):
+    run = honest(ranked=False, overrides={"d_model": "64"})
+    data = spoil(encode(run))
+    assert data != encode(run)
+    (found,) = findings(held(decode(data))._replace(data=data))
+    assert (found.check, found.grave, found.where) == (Check.FILE, True, run.run_id)
+    assert "not those that the harness writes" in found.words
+
+
+def test_a_field_that_an_older_harness_did_not_know_is_no_fault(honest):
+    run = honest()
+    fields = json.loads(encode(run))
+    del fields["series"], fields["hardware"], fields["times"]["load_device_s"], fields["dataset"]["pinned"]
+    data = msgspec.json.format(msgspec.json.encode(fields), indent=1) + b"\n"
+    assert decode(data) == run
+    assert findings(held(run)._replace(data=data)) == ()
+
+
 # ------------------------------------------------------------------------------------------------------ handed in twice
 
 
@@ -347,6 +416,15 @@ def test_broken_files_and_orphans_are_found(honest, tmp_path):
         (Check.RULING, False),
     ]
     assert files((), NO_DUELS, NO_RULINGS, []) == ()
+
+
+def test_what_lies_beside_the_records_is_looked_at():
+    found = beside([LineFault(3, "it is not of the form: x")], "the published results a.json are broken: truncated")
+    assert [(one.check, one.grave, one.where) for one in found] == [
+        (Check.FILE, True, "published"),
+        (Check.SIGNATURE, True, "maintainers, line 3"),
+    ]
+    assert beside((), None) == ()
 
 
 def test_words_of_strangers_reach_no_terminal(honest):

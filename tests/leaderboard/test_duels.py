@@ -1,8 +1,6 @@
 """Duels, judged from made records: what counts, what does not, and what a changed file gains nobody."""
 
 import math
-import os
-import subprocess
 from collections.abc import Callable
 
 import msgspec
@@ -10,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import UserError
 from harness.result import Score, Series, Tier, Times, Verdict
-from leaderboard.duel_store import DuelStore
 from leaderboard.duels import RETIMING, Duel, Pair, Side, decode, encode, judge, names
 from leaderboard.schema import RecordError, Summary
 from leaderboard.stats import look_alpha, mean_interval
@@ -380,72 +376,3 @@ def test_what_is_no_duel_at_all_is_one_line(data):
     with pytest.raises(RecordError) as caught:
         decode(data)
     assert "\n" not in str(caught.value)
-
-
-@pytest.fixture
-def place(tmp_path):
-    """A folder of duels beside a maintainers file with the key in `ada`."""
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "ada"], check=True)
-    public = (tmp_path / "ada.pub").read_text()
-    (tmp_path / "maintainers").write_text(f'ada@example.org namespaces="speedrun" {public}')
-    return tmp_path / "duels"
-
-
-def sign(data: bytes, key) -> bytes:
-    command = ["ssh-keygen", "-q", "-Y", "sign", "-f", key, "-n", "speedrun"]
-    return subprocess.run(command, input=data, capture_output=True, check=True).stdout
-
-
-def test_a_duel_grows_on_disk_and_is_there_whole(make_duel, tmp_path):
-    duel = make_duel(LOWER).duel
-    store = DuelStore(tmp_path / "duels")
-    assert store.load() == ((), (), frozenset())
-    for pairs in range(5):
-        path = store.put(replace(duel, pairs=duel.pairs[:pairs]))
-    assert path == tmp_path / "duels" / "cpu-smoke" / f"{DUEL_ID}.json"
-    assert path.read_bytes() == encode(duel)
-    assert store.load().duels == store.load("cpu-smoke").duels == (duel,)
-    assert store.load("cpu-1min").duels == ()
-    assert os.listdir(path.parent) == [path.name]
-
-
-def test_a_signature_makes_it_verified_and_nothing_else_does(make_duel, place):
-    duel = make_duel(LOWER, tier=Tier.VERIFIED).duel
-    store, signature = DuelStore(place), sign(encode(duel), place.parent / "ada")
-    path = store.put(duel, signature)
-    assert store.load() == ((duel,), (), frozenset())
-
-    fewer = replace(duel, pairs=duel.pairs[:3])
-    path.write_bytes(encode(fewer))  # the signature is that of the longer one
-    assert store.load() == ((replace(fewer, tier=Tier.SELF_REPORTED),), (), {DUEL_ID})
-    store.put(duel)  # without one: what lay there goes
-    assert store.load().unsigned == {DUEL_ID}
-    assert os.listdir(path.parent) == [path.name]
-
-
-def test_strange_files_are_named_and_read_by_nobody(make_duel, tmp_path):
-    duel = make_duel(LOWER).duel
-    store = DuelStore(tmp_path / "duels")
-    folder = store.put(duel).parent
-    (folder / "20261121-141531-duel-mine-3f9a.json").write_bytes(encode(duel))
-    (folder / "20261121-141532-duel-mine-3f9a.json").write_text("{")
-    os.mkfifo(folder / "20261121-141533-duel-mine-3f9a.json")
-    (folder / "20261121-141534-duel-mine-3f9a.json").symlink_to("/dev/zero")
-    (tmp_path / "duels" / "link").symlink_to(folder)
-    loaded = store.load()
-    assert loaded.duels == (duel,)
-    assert dict(loaded.broken) == {
-        "link": "cannot be read: it is a link",
-        f"cpu-smoke/{DUEL_ID.replace('141530', '141531')}.json": (
-            "the file's name and folder are not the duel's id and track"
-        ),
-        f"cpu-smoke/{DUEL_ID.replace('141530', '141532')}.json": "Input data was truncated",
-        f"cpu-smoke/{DUEL_ID.replace('141530', '141533')}.json": "cannot be read: not a regular file",
-        f"cpu-smoke/{DUEL_ID.replace('141530', '141534')}.json": "cannot be read: it is a link",
-    }
-
-
-def test_a_full_or_forbidden_disk_is_one_line(make_duel, tmp_path):
-    (tmp_path / "duels").write_text("in the way")
-    with pytest.raises(UserError, match="cannot write"):
-        DuelStore(tmp_path / "duels").put(make_duel(LOWER).duel)

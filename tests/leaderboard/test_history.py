@@ -203,7 +203,10 @@ def test_runs_of_another_torch_are_not_tested_against_the_record(verified):
     history = the_history(runs)
     assert told(history) == [("record", 1, "a")]
     (claim,) = history.claims
-    assert claim.evidence.words == ("0.1000 nats below record 1; waits for verified runs of record 1 with torch 2.14.0")
+    assert claim.evidence.words == (
+        "0.1000 nats below record 1; "
+        "waits for verified runs of record 1 with torch 2.14.0, which a signed duel with it makes"
+    )
     # With runs of the record under that version there is something to test.
     history = the_history(runs + with_torch(verified("a", *OLD), "2.14.0"))
     assert (told(history), history.claims) == ([("record", 1, "a"), ("record", 2, "b")], ())
@@ -484,3 +487,102 @@ def test_a_history_is_json(verified):
     history = the_history(verified("a", *OLD) + verified("b", *BETTER))
     steps = msgspec.json.decode(msgspec.json.encode(history))["steps"]
     assert [step["entry"] for step in steps] == ["a", "b"]
+
+
+# -------------------------------------------------------------------------------------------------- what speaks against
+
+
+def failing(make_summary, entry, *verdicts, **fields):
+    """Verified runs of an entry that ended so."""
+    named = {"tier": Tier.VERIFIED, "series": Series(id="20261121-141530-verify-x-3f9a", purpose="verify")} | fields
+    return [make_summary(entry=entry, source=entry, verdict=verdict, **named) for verdict in verdicts]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.NOT_PREDICTIVE, Verdict.PRETRAINED, Verdict.RULE_VIOLATION])
+def test_one_verified_run_that_cheated_takes_the_record_whenever_it_came(verified, make_summary, verdict):
+    before = failing(make_summary, "b", verdict)
+    runs = verified("a", *OLD) + verified("b", *BETTER)
+    after = failing(make_summary, "b", verdict)
+    history = the_history(before + runs)
+    assert (told(history), history.claims) == ([("record", 1, "a")], ())
+    history = the_history(runs + after)
+    assert (told(history), history.claims) == ([("record", 1, "a"), ("retracted", None, "b")], ())
+    assert f"run {after[0].run_id} ended as {verdict}" in history.steps[-1].evidence.words
+    retracted = Rulings({after[0].run_id: "a broken driver"}, {})
+    assert holder(the_history(runs + after, rulings=retracted)) == "b"
+
+
+def test_lucky_runs_between_crashes_make_no_record(verified, make_summary):
+    crashes = failing(make_summary, "b", *[Verdict.CRASHED] * 2)
+    runs = verified("a", *OLD) + verified("b", *BETTER)
+    assert holder(the_history(runs + crashes[:1])) == "b"
+    history = the_history(verified("a", *OLD) + crashes + verified("b", *BETTER))
+    assert (holder(history), history.claims) == ("a", ())
+
+
+def test_a_claim_falls_with_a_run_that_cheated(verified, make_summary):
+    reported = verified("c", *BETTER, tier=Tier.SELF_REPORTED)
+    runs = verified("a", *OLD) + reported
+    assert [claim.entry for claim in the_history(runs).claims] == ["c"]
+    assert the_history(runs + failing(make_summary, "c", Verdict.NOT_PREDICTIVE)).claims == ()
+
+
+def test_records_that_anybody_can_write_do_not_touch_a_signed_duel(race, fight, make_summary):
+    runs = race("old", 100.0, 100.5, 101.0) + race("new", 90.0, 90.5, 91.0)
+    duel, fought = fight("new", "old", *FASTER)
+    named = {"series": Series(id=duel.duel_id, purpose="duel"), **RACE}
+    for verdict in (Verdict.CRASHED, Verdict.OK):
+        spoilers = [make_summary(entry="new", source="new", loss_nats=3.2, verdict=verdict, **named) for _ in range(3)]
+        assert holder(the_history([*runs, *fought, *spoilers], [duel])) == "new"
+        signed = [msgspec.structs.replace(run, tier=Tier.VERIFIED) for run in spoilers]
+        assert holder(the_history([*runs, *fought, *signed], [duel])) == "old"
+
+
+def test_taking_failed_runs_back_wins_nobody_a_duel(race, fight, make_summary):
+    duel, fought = fight("new", "old", *FASTER)
+    named = {"series": Series(id=duel.duel_id, purpose="duel"), **RACE}
+    runs = race("old", 100.0, 100.5, 101.0) + race("new", 90.0, 90.5, 91.0) + fought
+    crashes = failing(make_summary, "new", *[Verdict.CRASHED] * 2, **named)
+    retracted = Rulings({run.run_id: "bad luck" for run in crashes}, {})
+    assert holder(the_history(runs, [duel])) == "new"
+    assert holder(the_history(runs + crashes, [duel], retracted)) == "old"
+
+
+def test_the_last_duel_won_decides_by_how_much(race, fight):
+    runs = race("old", 100.0, 100.5, 101.0) + race("new", 90.0, 90.5, 91.0)
+    large, first = fight("new", "old", *FASTER)
+    hair = tuple((99.5 + number / 1000, 100.0) for number in range(6))
+    small, second = fight("new", "old", *hair)
+    assert holder(the_history([*runs, *second], [small])) == "old"
+    history = the_history([*runs, *first, *second], [large, small])
+    assert told(history)[1:] == [("record", 2, "new")]  # won when the first one was over
+    assert "10.0" in history.steps[1].evidence.words
+    large, again = fight("new", "old", *FASTER)
+    assert holder(the_history([*runs, *second, *again], [small, large])) == "new"
+
+
+def test_who_lost_a_duel_waits_for_none(race, fight):
+    runs = race("old", 100.0, 100.5, 101.0) + race("new", 90.0, 90.5, 91.0)
+    duel, fought = fight("new", "old", *((b, a) for a, b in FASTER))
+    history = the_history(runs + fought, [duel])
+    assert (holder(history), history.claims) == ("old", ())
+    (lost,) = history.lost
+    assert (lost.entry, lost.duel_id) == ("new", duel.duel_id)
+    assert lost.words == f"it lost duel {duel.duel_id} to that record, which stands unless retracted"
+
+
+def test_what_later_runs_say_against_a_record_stands_beside_it(verified, race):
+    far = race("a", 100.0, 100.5, 101.0) + race("a", 100.0, 100.5, 101.0, losses=(3.35, 3.36, 3.34))
+    (step,) = the_history(far).steps
+    assert step.evidence.words.endswith("by all of its 6 runs this is no longer shown")
+    runs = verified("a", *OLD) + verified("b", *BETTER) + verified("b", *[loss + 0.3 for loss in OLD])
+    step = the_history(runs).steps[-1]
+    assert (step.entry, step.kind) == ("b", "record")
+    assert "by all of its 6 runs it is -0.1" in step.evidence.words
+
+
+def test_what_the_record_scored_is_told_for_each_torch(verified):
+    runs = verified("a", *OLD) + with_torch(verified("a", *BETTER), "2.14.0")
+    losses = dict(the_history(runs).record_losses)
+    assert losses["2.14.0"] == BETTER
+    assert len(losses) == 2

@@ -6,6 +6,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 from harness.result import Author, DatasetRef, Series, Tier, Verdict
 from leaderboard import stats
 from leaderboard.alike import hardware
+from leaderboard.conduct import AGAINST
 from leaderboard.ranking import Standing, TrackRules, _plain, rank, top
 from leaderboard.rulings import Rulings
 
 
-def rules(version, runs):
-    return TrackRules(version=version, runs=runs, alpha=0.01, least_gain=0.005)
+def rules(version=1, runs=1, alpha=0.01):
+    return TrackRules(version=version, runs=runs, alpha=alpha, least_gain=0.005)
 
 
 RULES = {"cpu-smoke": rules(version=1, runs=2), "cpu-1min": rules(version=1, runs=1)}
@@ -202,7 +204,9 @@ def test_practice_is_listed_only_when_asked(runs_of, make_summary):
 
 
 def test_failed_runs_are_counted_and_ours_are_not(runs_of, make_summary):
-    failures = [make_summary(entry="a", verdict=verdict) for verdict in Verdict if verdict is not Verdict.OK]
+    failures = [
+        make_summary(entry="a", verdict=verdict) for verdict in Verdict if verdict not in {Verdict.OK, *AGAINST}
+    ]
     section = only_section(rank(runs_of("a", 1.0, 1.0) + failures, RULES))
     (row,) = section.rows
     assert (row.rank, row.runs, row.failed, row.loss_nats) == (1, 2, len(failures) - 1, 1.0)
@@ -341,10 +345,11 @@ def test_a_row_that_no_test_tells_from_the_one_above_says_so(runs_of):
         (5, "flat", True),
     ]
     near = rows[2].near
-    assert near.p_value == pytest.approx(0.2868, abs=0.001)  # t = −0.01 / √(2 · 0.02² / 3) = −0.612, 4 degrees
+    # t = −0.01 / √(2 · 0.02² / 3) = −0.612, 4 degrees of freedom, on both sides
+    assert near.p_value == pytest.approx(2 * 0.2868, abs=0.001)
     assert near.more_runs > 30
     assert rows[2].note == near.because
-    assert near.because.startswith("not told apart from the row above (p = 0.29); about ")
+    assert near.because.startswith("not told apart from the row above (p = 0.57); about ")
     assert near.because.endswith(" more runs of each would tell")
     assert rows[4].near.because == "not told apart from the row above: their runs show no scatter"
 
@@ -367,14 +372,57 @@ def test_rows_of_another_torch_are_not_tested_against_each_other(runs_of, packag
     assert "another version of torch" in only_section(mixed).rows[1].near.because
 
 
-def test_races_are_told_apart_by_their_times(runs_of):
+def test_times_of_different_days_are_not_tested(runs_of):
     def race(entry, *times_s):
         return [run for time_s in times_s for run in runs_of(entry, 3.20 + time_s / 1e6, train_s=time_s, **RACE)]
 
-    rows = only_section(rank(race("a", 90.0, 90.1, 90.2) + race("b", 95.0, 95.1, 95.2), RULES)).rows
-    assert [(row.entry, row.near) for row in rows] == [("a", None), ("b", None)]
     rows = only_section(rank(race("a", 90.0, 99.1, 90.2) + race("b", 95.0, 95.1, 95.2), RULES)).rows
-    assert rows[1].near is not None
+    assert [(row.entry, row.near) for row in rows] == [("a", None), ("b", None)]
+
+
+def test_equal_entries_are_told_apart_no_more_often_than_alpha_says(make_summary):
+    """Rows are sorted by their means before they are tested, so either may be the lower one."""
+    random = np.random.default_rng(5)
+    template = [make_summary(entry=entry) for entry in "abcd" for _ in range(5)]
+    apart = rows = 0
+    for _ in range(200):
+        runs = [
+            msgspec.structs.replace(run, score=msgspec.structs.replace(run.score, loss_nats=float(loss)))
+            for run, loss in zip(template, random.normal(1.5, 0.01, len(template)), strict=True)
+        ]
+        by_pair = [runs[:10], runs[10:]]
+        for pair in by_pair:
+            rows += 1
+            apart += only_section(rank(pair, {"cpu-smoke": rules(runs=5, alpha=0.1)})).rows[1].near is None
+    assert 0 < apart / rows <= 0.1 + 3 * math.sqrt(0.1 * 0.9 / rows)
+
+
+@pytest.mark.parametrize("verdict", sorted(AGAINST))
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_run_that_cheated_takes_the_place_away(runs_of, make_summary, verdict, tier):
+    runs = runs_of("mine", 1.0, 1.0, tier=tier) + runs_of("other", 2.0, 2.0)
+    cheat = make_summary(entry="mine", verdict=verdict, tier=tier)
+    section = only_section(rank([*runs, cheat], RULES))
+    assert standings(section) == [(1, "other", Standing.RANKED), (None, "mine", Standing.DISPROVED)]
+    assert section.rows[1].note == f"run {cheat.run_id} ended as {verdict}"
+    # One of another source says nothing of this one, and one that was retracted says nothing at all.
+    other = make_summary(entry="mine", verdict=verdict, tier=tier, source="another")
+    assert standings(only_section(rank([*runs, other], RULES)))[0] == (1, "mine", Standing.RANKED)
+    retracted = Rulings({cheat.run_id: "the machine was at fault"}, {})
+    assert standings(only_section(rank([*runs, cheat], RULES, retracted)))[0] == (1, "mine", Standing.RANKED)
+
+
+def test_a_maintainers_runs_speak_against_every_row_of_a_source_and_a_contestants_against_his_own(
+    runs_of, make_summary
+):
+    reported, verified = runs_of("mine", 1.0, 1.0), runs_of("mine", 1.0, 1.0, tier=Tier.VERIFIED)
+    crashes = [make_summary(entry="mine", verdict=Verdict.CRASHED, tier=Tier.VERIFIED) for _ in range(2)]
+    rows = only_section(rank(reported + verified + crashes, RULES)).rows
+    assert {row.standing for row in rows} == {Standing.DISPROVED}
+    assert rows[0].note.startswith("it failed 2 times: CRASHED")
+    assert only_section(rank(verified + crashes[:1], RULES)).rows[0].rank == 1
+    spoiler = make_summary(entry="mine", verdict=Verdict.NOT_PREDICTIVE)
+    assert only_section(rank([*verified, spoiler], RULES)).rows[0].rank == 1
 
 
 class Spoilt:

@@ -300,7 +300,7 @@ def test_a_section_has_its_ranking_its_history_its_claims_and_what_was_measured_
     ranking, history, claims, elsewhere = cells(text)
     assert [line[0][0] for line in ranking[1:]] == ["1", "2 ≈", "3", "4", "–"]
     assert "≈ no test at p &#60; 0.01 tells this row from the one above it." in text
-    assert ranking[2][-1][0].startswith("not told apart from the row above (p = 0.14); about ")
+    assert ranking[2][-1][0].startswith("not told apart from the row above (p = 0.29); about ")
     assert ranking[5][-1][0] == "retracted: it looked | ahead"
     assert [[cell[0] for cell in line[:4]] for line in history[1:]] == [
         ["1", "record", "2026-11-21", "first"],

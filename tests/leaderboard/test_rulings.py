@@ -1,7 +1,9 @@
 """Rulings on disk: what is written, what is refused, and that a broken one fails closed."""
 
+import errno
 import json
 import os
+import threading
 
 import pytest
 
@@ -42,6 +44,61 @@ def test_a_second_ruling_of_a_kind_is_an_error_and_changes_nothing(tmp_path):
     path.write_text("broken")
     with pytest.raises(UserError, match="has a retraction already"):
         add(tmp_path, ruling())
+
+
+def test_of_two_at_once_one_wins_and_the_other_is_told(tmp_path):
+    for number in range(50):
+        folder = tmp_path / str(number)
+        start, told = threading.Barrier(3), []
+
+        def rule(reason, folder=folder, start=start, told=told):
+            start.wait()
+            try:
+                add(folder, ruling(reason=reason))
+            except UserError as error:
+                told.append(str(error))
+            else:
+                told.append(reason)
+
+        threads = [threading.Thread(target=rule, args=(name,)) for name in ("one", "two", "three")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        (winner,) = {"one", "two", "three"} & set(told)
+        assert load(folder).retracted == {RUN: winner}
+        assert sum(f"run {RUN} has a retraction already, in {number}/{RUN}" in words for words in told) == 2
+        assert [path.name for path in folder.iterdir()] == [f"{RUN}.retraction.json"]
+
+
+def test_what_lies_there_already_is_never_replaced(tmp_path):
+    for make in (
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.mkdir(),
+        lambda path: os.mkfifo(path),
+    ):
+        path = tmp_path / f"{RUN}.retraction.json"
+        make(path)
+        with pytest.raises(UserError, match="has a retraction already"):
+            add(tmp_path, ruling())
+        assert [each.name for each in tmp_path.iterdir()] == [path.name]
+        path.rename(tmp_path.parent / f"seen-{path.lstat().st_ino}")
+
+
+def test_a_full_disk_or_a_folder_that_is_none_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot write"):
+        add(tmp_path / "file", ruling())
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for call in ("fsync", "link"):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, full)
+            with pytest.raises(UserError, match="free some space and try again"):
+                add(tmp_path / "rulings", ruling())
+        assert list((tmp_path / "rulings").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,19 @@ def test_only_the_whole_reading_refuses_what_a_summary_skips(record_json):
             decode(data)
 
 
+@pytest.mark.parametrize("path", ["ranks", "environment.cores", "environment.sandbox.landlock_abi"])
+def test_integers_of_the_whole_record_have_64_bits(record_json, path):
+    with pytest.raises(RecordError, match=rf"an integer beyond 64 bits - at `\$\.{path}`"):
+        decode(spoilt(record_json(), path, 10**400))
+
+
+def test_integers_of_the_curve_have_64_bits(record_json):
+    document = record_json()
+    document["curve"][0]["step"] = 10**400
+    with pytest.raises(RecordError, match=r"curve\[0\]\.step"):
+        decode(msgspec.json.encode(document))
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "-1e999"])
 @pytest.mark.parametrize("read", [decode, decode_summary])
 def test_numbers_that_are_none_are_refused(make_record, read, number):

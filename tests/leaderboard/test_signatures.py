@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import UserError
 from leaderboard import signatures
-from leaderboard.signatures import Signed, Signer, all_signed_by, signed_by
+from leaderboard.signatures import Signed, Signer, all_signed_by, line_faults, signed_by
 
 NOW = "2026-11-21T12:00:00Z"
 
@@ -127,6 +127,65 @@ def test_many_are_told_apart_and_remembered(keys, maintainers, tmp_path, monkeyp
     ]
     assert all_signed_by(swapped, allowed, cache) == (None, None, None)
     assert all_signed_by(claims, maintainers(line(keys, "eve", principal="eve")), cache) == (None, "eve") * 3
+
+
+def test_who_is_known_is_not_asked_for_again(keys, maintainers, monkeypatch):
+    """One process a signature, where the first of each key takes two."""
+    ada, eve = Signer(keys / "ada"), Signer(keys / "eve")
+    claims = [Signed(data, signer.sign(data), NOW) for data in (b"1", b"2", b"3") for signer in (ada, eve)]
+    allowed = maintainers(line(keys, "ada"), line(keys, "eve", principal="eve"))
+    asked, keygen = [], signatures._keygen
+    monkeypatch.setattr(signatures, "_keygen", lambda *words, **more: asked.append(words[1]) or keygen(*words, **more))
+    monkeypatch.setattr(signatures.os, "cpu_count", lambda: 1)
+    assert all_signed_by(claims, allowed) == ("ada@example.org", "eve") * 3
+    assert (asked.count("find-principals"), asked.count("verify")) == (2, 6)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0)])
+def test_a_known_key_is_held_to_its_dates_its_name_and_the_data(keys, maintainers, order):
+    """A key under two names, one after the other; and a signature by a known key over something else."""
+    ada = Signer(keys / "ada")
+    allowed = maintainers(
+        line(keys, "ada", 'valid-before="20260601"', principal="student"),
+        line(keys, "ada", 'valid-after="20260601"', principal="doctor"),
+    )
+    signature = ada.sign(b"1")
+    claims = [
+        Signed(b"1", signature, "2026-05-01T00:00:00Z"),
+        Signed(b"1", signature, "2026-07-01T00:00:00Z"),
+        Signed(b"2", signature, "2026-07-01T00:00:00Z"),
+        Signed(b"1", ada.sign(b"2"), "2026-05-01T00:00:00Z"),
+    ]
+    expected = ("student", "doctor", None, None)
+    found = all_signed_by([claims[number] for number in order], allowed)
+    assert found == tuple(expected[number] for number in order)
+
+
+def test_lines_of_the_maintainers_that_do_not_say_what_they_should(keys, maintainers, tmp_path):
+    def of(text):
+        return [fault.why for fault in line_faults(maintainers(text))]
+
+    good = line(keys, "ada")
+    dated = line(keys, "ada", 'valid-before="20300101",namespaces="speedrun"', principal='"Ada Lovelace,ada@*"')
+    assert line_faults(maintainers("# the maintainers", "", f"  {good}", f"{dated}\r", "  # gone")) == ()
+    assert line_faults(tmp_path / "missing") == ()
+    for spoilt, words in (
+        ("ada", "not of the form"),
+        (good.replace("example.org ", "example.org \0"), "not of the form"),
+        ("%%%%  nonsense", "ssh-keygen can't read it: missing key"),
+        (good.replace("AAAA", "BBBB"), "ssh-keygen can't read it: invalid key"),
+        (line(keys, "ada", 'namespaces="speedrun",valid-before="soon"'), "can't read it: bad options: invalid"),
+        (line(keys, "ada", 'namespace="speedrun"'), "can't read it: bad options: unknown key option"),
+        (line(keys, "ada", ""), 'not bound to namespaces="speedrun"'),
+        (line(keys, "ada", 'namespaces="git"'), 'not bound to namespaces="speedrun"'),
+        (line(keys, "ada", 'namespaces="speedrun,git"'), 'not bound to namespaces="speedrun"'),
+        (line(keys, "ada", 'namespaces="*"'), 'not bound to namespaces="speedrun"'),
+        (line(keys, "ada", "", principal='"namespaces=speedrun"'), 'not bound to namespaces="speedrun"'),
+    ):
+        (why,) = of(spoilt)
+        assert words in why, (spoilt, why)
+    faults = line_faults(maintainers("# the maintainers", good, "", "ada", line(keys, "eve", "")))
+    assert [fault.number for fault in faults] == [4, 5]
 
 
 @pytest.mark.parametrize("content", [b"{", b'{"a": 1}', b"\xff\xfe", b"[]"])

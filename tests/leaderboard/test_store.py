@@ -14,7 +14,7 @@ from harness.errors import UserError
 from harness.result import Declared, Entry, Level, Tier, Times, encode
 from leaderboard.schema import RECORD_CAP_BYTES, decode_summary
 from leaderboard.signatures import Signer
-from leaderboard.store import Everything, Loaded, Store, signature_path
+from leaderboard.store import Broken, Everything, Loaded, Store, signature_path
 
 NOTHING = Loaded((), (), frozenset())
 
@@ -398,6 +398,27 @@ def test_without_a_valid_signature_it_is_self_reported(store, make_record, ada, 
     assert held.record.tier is Tier.VERIFIED
     assert held.counted.tier is Tier.SELF_REPORTED
     assert store.get(record.run_id).tier is Tier.SELF_REPORTED
+
+
+@pytest.mark.parametrize("track_id", ["cpu-1min", "zebra"])  # read before the signed one, and after it
+def test_a_file_with_the_id_of_a_signed_run_is_not_taken_for_it(store, make_record, ada, tmp_path, track_id):
+    signed = make_record(tier=Tier.VERIFIED)
+    path = store.add(signed, ada.sign(encode(signed)))
+    other = make_record(track_id=track_id, loss_nats=0.5, tier=Tier.VERIFIED)
+    copy = tmp_path / "results" / track_id / path.name
+    copy.parent.mkdir()
+    copy.write_bytes(encode(msgspec.structs.replace(other, run_id=signed.run_id)))
+    loaded = store.load()
+    assert loaded == Loaded(
+        (decode_summary(encode(signed)),),
+        (Broken(f"{track_id}/{path.name}", f"another record has the id {signed.run_id}"),),
+        frozenset(),
+    )
+    # With the signature copied as well, and where nothing else is read.
+    signature_path(copy).write_bytes(signature_path(path).read_bytes())
+    assert store.load() == loaded
+    alone = store.load(track_id)
+    assert (alone.records[0].tier, alone.unsigned) == (Tier.SELF_REPORTED, {signed.run_id})
 
 
 def test_verdicts_on_signatures_are_remembered_where_it_is_said(make_record, ada, tmp_path):

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from speedrun.commands.audit import _facts
+from harness.result import Device
+from harness.track import list_tracks
+from speedrun.known_facts import known_facts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +58,18 @@ def test_what_does_not_fit_is_named_by_check_and_fails(speedrun, workspace, ship
     assert all(finding["where"] and finding["words"] for finding in answer["findings"])
 
 
+def test_a_key_without_bounds_and_broken_published_results_are_found(speedrun, workspace, shipped):
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF1kXBf0HAumKj95S5peVd1S7jffvz1SUJxlYIX3CvNY"
+    (workspace.results.parent / "maintainers").write_text(f"# the maintainers\nada {key}\n")
+    workspace.published.mkdir()
+    (workspace.published / "cpu-1min.json").write_text("{")
+    said = speedrun("leaderboard", "--audit")
+    assert said.code == 1
+    assert said.err == ""
+    assert "✗ maintainers, line 2: its key is not bound" in said.out
+    assert "✗ published: the published results cpu-1min.json are broken" in said.out
+
+
 def test_an_audit_stands_alone(speedrun):
     for option in (("--show",), ("--history",), ("--top", "3"), ("--all",), ("--render",), ("--export", "x.csv")):
         said = speedrun("leaderboard", "--audit", *option)
@@ -65,7 +79,11 @@ def test_an_audit_stands_alone(speedrun):
 
 
 def test_every_track_of_the_project_has_its_terms(workspace):
-    facts = _facts(workspace)
+    facts = known_facts(list_tracks(workspace.tracks), workspace.datasets, workspace.cache)
     assert facts.tracks.keys() == {path.stem for path in workspace.tracks.glob("*.toml")}
     assert "tales" in facts.datasets
     assert facts.tracks["cpu-1min"].floors[1_048_576] == pytest.approx(0.2296, abs=1e-4)
+    card = Device(name="Tesla T4", memory_gib=14.6)
+    assert [track for track, terms in facts.tracks.items() if terms.meets(card)] == ["t4-5min"]
+    assert not facts.tracks["t4-5min"].meets(Device(name="Tesla T4", memory_gib=1.0))
+    assert facts.tracks["t4-5min"].accelerator == "Tesla T4 with 15 GiB"

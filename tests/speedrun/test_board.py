@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.result import Tier, encode
+from harness.result import Tier, Verdict, encode
 from harness.track import find_track
 from leaderboard.history import current
 from leaderboard.signatures import Signer
 from leaderboard.store import Store
+from leaderboard.table import columns
+from leaderboard.timeline import result_columns, step_columns
 from speedrun import answers, standings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +39,10 @@ def three(stored, make_record):
 @pytest.fixture
 def published(workspace):
     shutil.copytree(ROOT / "leaderboard" / "published", workspace.published)
+
+
+def shown_run(speedrun, run):
+    return msgspec.json.decode(speedrun("show", run.run_id, "--json").out, type=answers.ShownRun)
 
 
 def history_of(speedrun, *arguments):
@@ -68,6 +74,45 @@ def test_unsigned_verified_runs_are_a_claim_and_marked(workspace, speedrun, thre
     assert history.steps == ()
     assert [claim.run_ids for claim in history.claims] == [tuple(run.run_id for run in runs)]
     assert current(standings.histories(workspace, "cpu-1min")[0]) is None
+
+
+def words_of(columns, lines):
+    return {word for line in lines for column in columns for word in column.show(line).split()}
+
+
+@pytest.mark.parametrize("width", [60, 70, 80, 90])
+@pytest.mark.parametrize("entry", ["mine", "an-entry-with-a-rather-long-name"])
+def test_no_word_is_cut_at_any_width_and_what_is_left_out_is_named(
+    speedrun, three, make_record, stored, published, monkeypatch, width, entry
+):
+    """The board and the history: a claim, a retracted run, a failed one, and what was measured elsewhere."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    technique = "muon with a warm-up of two hundred steps, and heads without biases"
+    runs = three(entry, 1.5, technique=technique)
+    three("other", 1.6)
+    stored(make_record(entry="other", source="other", track_id="cpu-1min", verdict=Verdict.CRASHED))
+    speedrun("retract", runs[0].run_id, "--reason", "its training began before the clock did, as the log shows")
+    three(entry, 1.55, technique=technique)
+    board = msgspec.json.decode(speedrun("leaderboard", "--json").out, type=answers.Shown).board
+    told = history_of(speedrun, "--track", "cpu-1min"), history_of(speedrun, "--track", "4090-train-3.5")
+    (history,) = told[0].histories
+    (elsewhere,) = told[1].published
+    section, claims, results = board.sections[0], history.claims, elsewhere.results
+    for arguments, shown, lines, needed in (
+        (["--show", "--track", "cpu-1min"], columns(section), section.rows, {"rank", "entry", "loss", "note"}),
+        (["--history", "--track", "cpu-1min"], step_columns(history, claims), claims, {"entry", "measure", "why"}),
+        (["--history", "--track", "4090-train-3.5"], result_columns(elsewhere), results, {"date", "train", "by"}),
+    ):
+        said = speedrun("leaderboard", *arguments)
+        assert (said.code, said.err) == (0, "")
+        table = said.out[said.out.index(shown[0].heading) :]
+        assert "…" not in said.out
+        flat = " ".join(said.out.split())
+        left_out = flat.rpartition("not shown for want of width: ")[2] if "not shown for" in flat else ""
+        kept = [column for column in shown if not left_out or column.heading.lower() not in left_out]
+        assert words_of(kept, lines) <= set(table.split())
+        assert needed <= {column.key for column in kept}
+        assert all(len(line.rstrip()) <= width for line in table.split("\n\n")[0].splitlines())
 
 
 @pytest.fixture
@@ -160,6 +205,15 @@ def test_a_retracted_run_leaves_the_ranking_and_stays_visible(workspace, speedru
     assert "retracted: it read the clock | wrong" in speedrun("leaderboard").out
     speedrun("leaderboard", "--render")
     assert "retracted&#58; it read the clock &#124; wrong" in workspace.board.read_text()
+    shown = speedrun("show", runs[0].run_id)
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.splitlines()[1] == "  retracted   it is out of all rankings: it read the clock | wrong"
+    assert "ranked      no: it is retracted\n" in shown.out
+    assert shown_run(speedrun, runs[0]).retracted == "it read the clock | wrong"
+    other = speedrun("show", runs[1].run_id)
+    assert "retracted" not in other.out
+    assert "ranked      yes\n" in other.out
+    assert shown_run(speedrun, runs[1]).retracted is None
     again = speedrun("retract", runs[0].run_id, "--reason", "twice")
     assert (again.code, again.err.count("\n")) == (2, 1)
     assert "has a retraction already" in again.err
@@ -190,8 +244,30 @@ def test_a_waiver_stands_in_for_the_test_of_the_target(speedrun, three, make_rec
     assert (ruled.run_id, ruled.ruling, ruled.track) == (runs[0].run_id, "waiver", "4090-val-3.0")
     assert "target test waived: the same numbers, a faster kernel" in speedrun("leaderboard").out
     assert len(history_of(speedrun, "--track", "4090-val-3.0").histories[0].claims) == 1
+    assert shown_run(speedrun, runs[0]).waived == "the same numbers, a faster kernel"
+    shown = speedrun("show", runs[0].run_id)
+    assert "waived      the test that the mean loss is below the target: the same numbers, a faster" in shown.out
+    assert shown_run(speedrun, runs[1]).waived is None
     lowest = speedrun("waive", three("other")[0].run_id, "--reason", "why")
     assert (lowest.code, "sets no target" in lowest.err) == (2, True)
+
+
+def test_what_a_retracted_run_waives_is_refused_in_words(workspace, speedrun, make_record, stored):
+    run = make_record(entry="mine", loss_nats=2.9, **RACE)
+    stored(run)
+    assert speedrun("retract", run.run_id, "--reason", "the clock").code == 0
+    said = speedrun("waive", run.run_id, "--reason", "a faster kernel")
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert f"run {run.run_id} is retracted, and what it waives counts for nothing; name another run" in said.err
+    assert [path.name for path in workspace.rulings.iterdir()] == [f"{run.run_id}.retraction.json"]
+
+
+def test_a_broken_retraction_is_shown_too(workspace, speedrun, make_record, stored):
+    run = make_record(entry="mine")
+    stored(run)
+    workspace.rulings.mkdir()
+    (workspace.rulings / f"{run.run_id}.retraction.json").write_text("{")
+    assert "retracted; the file with the reason is broken" in speedrun("show", run.run_id).out
 
 
 def test_broken_rulings_are_named_and_fail_closed(workspace, speedrun, three):

@@ -15,14 +15,15 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness.first_record import first_record
+from harness.first_record import first_record, scored_stream
 from harness.result import Record, Series, Tier, Times, Verdict, encode
 from harness.track import find_track
+from leaderboard.alike import place, torch, variant
 from leaderboard.duel_store import DuelStore
 from leaderboard.duels import RETIMING, judge
 from leaderboard.signatures import Signer
 from leaderboard.store import Store
-from speedrun import bout, duel_page, pages
+from speedrun import bout, duel_page, pages, standings
 from speedrun.answers import Dueled, Fought, Retimed, as_json
 from speedrun.bout import Terms
 from speedrun.session import Conditions, Finished, Session, Stored, open_session
@@ -82,7 +83,7 @@ class Rehearsal:
         if end is None:
             raise KeyboardInterrupt
         self.order.append(request.submission.name)
-        record = first_record(request, 0)
+        record = first_record(request, scored_stream(request).size - 1)
         if end.verdict is Verdict.OK:
             donor, practice = self._donor, tuple(request.practice)
             record = msgspec.structs.replace(
@@ -162,7 +163,7 @@ def test_it_goes_in_turns_and_stops_when_it_is_settled(rehearse, workspace, capf
 
 def test_it_ends_with_the_last_pair(rehearse):
     fought, _ = rehearse(*UNSETTLED, pairs=4)
-    assert (fought.outcome.settled, fought.because) == (None, "all of 4 pairs are made")
+    assert (fought.outcome.settled, fought.because) == (None, "all 4 pairs are made")
     assert len(fought.duel.pairs) == 4
 
 
@@ -173,6 +174,15 @@ def test_it_ends_when_a_side_has_failed_twice(rehearse, workspace):
     assert fought.because == "mine failed 2 times and can't win any more"
     assert (fought.outcome.failed_a, fought.outcome.failed_b, fought.outcome.settled) == (2, 0, None)
     assert [left.why.split(" ended ")[1] for left in fought.outcome.left_out] == ["as CRASHED"]
+    assert on_disk(workspace) == (fought.duel, fought.outcome)
+
+
+def test_one_cheated_run_ends_it(rehearse, workspace):
+    fought, rehearsal = rehearse([1.5, Run(verdict=Verdict.NOT_PREDICTIVE)], [1.6, 1.61])
+    assert rehearsal.order == ["mine", "theirs", "theirs", "mine"]
+    cheat = next(run for run in Store(workspace.results).load().records if run.verdict is Verdict.NOT_PREDICTIVE)
+    assert fought.because == f"run {cheat.run_id} ended as NOT_PREDICTIVE, and mine can't win any more"
+    assert fought.outcome.settled is None
     assert on_disk(workspace) == (fought.duel, fought.outcome)
 
 
@@ -238,9 +248,22 @@ def test_a_signature_that_fails_never_loses_the_duel(rehearse, workspace, tmp_pa
     assert [path.suffix for path in workspace.duels.glob("*/*")] == [".json"]
 
 
-def text(value) -> list[str]:
+def test_it_is_known_beforehand_where_a_run_would_stand(rehearse, workspace):
+    _, rehearsal = rehearse([1.5, 1.6], [1.6, 1.5], pairs=2)
+    like = rehearsal.would_be(bout.named("mine", workspace).entry, {"smoothing": "0.2"})
+    made = [run for run in Store(workspace.results).load().records if run.entry.name == "mine"]
+    for run in made:
+        assert (place(run), torch(run)) == (place(like), torch(like))
+        assert variant(run) == variant(like)._replace(overrides=())
+    assert like.overrides == {"smoothing": "0.2"}
+    known = standings.read(workspace, "cpu-blink")
+    assert standings.find(known.board(practice=True).sections, place(like)).track == like.track
+    assert standings.find(known.histories(), place(like)._replace(hardware="An Abacus")) is None
+
+
+def text(value, width=120) -> list[str]:
     out = io.StringIO()
-    pages.show(value, Console(file=out, width=120, highlight=False, markup=False))
+    pages.show(value, Console(file=out, width=width, highlight=False, markup=False))
     return out.getvalue().splitlines()
 
 
@@ -255,16 +278,18 @@ def test_the_page_shows_pairs_interval_and_what_it_means(rehearse):
     rows = [line.split() for line in lines[3:6]]
     assert rows[0] == ["1", "mine", "1.5000", "1.7000", "-0.2000"]
     assert rows[1] == ["2", "theirs", "1.5010", "1.6900", "-0.1890"]
-    band, equal, ends = lines[6:9]
-    assert (band.count("●"), equal.strip()) == (1, "▲ equal")
+    assert lines[6] == ""
+    band, equal, ends = lines[7:10]
+    assert (band.count("●"), equal.strip()) == (1, "equal ▲")
     assert band.index("├") < band.index("●") < band.index("┤") < equal.index("▲")
-    assert ends.split()[1] == "+0.0000"
-    words = "; self-reported: it settles nothing on the board."
-    assert lines[9] == f"{fought.outcome.words}{words}"
-    assert lines[10] == "It ended because it is settled."
-    assert lines[11:-1] == [f"wrote {file}" for file in fought.files]
+    assert ends.split()[1:] == ["+0.0000", "nats/token"]
+    assert lines[10] == "Scale: loss of mine − loss of theirs; left of equal, mine is better."
+    words = "; it is self-reported, so it settles nothing on the board."
+    assert " ".join(" ".join(lines[11:13]).split()) == f"{fought.outcome.words}{words}"
+    assert lines[13] == "It ended because it is settled."
+    assert lines[14:-2] == [f"wrote {file}" for file in fought.files]
     again = "speedrun duel mine --against theirs --track cpu-blink --pairs 3 --key FILE"
-    assert lines[-1] == f"For the board a maintainer repeats it: {again}"
+    assert lines[-2:] == ["For the board a maintainer runs it again, and signs it:", f"  {again}"]
     assert asked(fought).exit_code == 0
     assert msgspec.json.decode(as_json(asked(fought)), type=Dueled) == asked(fought)
 
@@ -273,7 +298,7 @@ def test_the_page_says_what_is_missing(rehearse):
     fought, _ = rehearse([1.50, 1.53, CRASH, 1.52], [1.54, 1.535, 1.53, 1.55], pairs=3)
     lines = text(asked(fought))
     assert lines[0] == "? not settled  mine against theirs on cpu-blink"
-    assert lines[-1] == "speedrun show RUN says why a run failed; the runs are among the files above."
+    assert lines[-2:] == ["This says why a run failed; the runs are among the files above:", "  speedrun show RUN"]
     assert asked(fought).exit_code == 1
 
 
@@ -281,10 +306,29 @@ def test_the_page_says_how_many_pairs_it_takes(rehearse):
     fought, _ = rehearse([1.50, 1.53, 1.51], [1.54, 1.535, 1.53], pairs=3)
     pairs = fought.outcome.pairs_needed
     assert pairs > 3
-    again = f"speedrun duel mine --against theirs --track cpu-blink --pairs {pairs}"
-    assert (
-        text(asked(fought))[-1] == f"If scatter and difference are as they seem, about {pairs} pairs settle it: {again}"
-    )
+    assert text(asked(fought))[-2:] == [
+        f"If scatter and difference are as they seem, a new duel of about {pairs} pairs settles it:",
+        f"  speedrun duel mine --against theirs --track cpu-blink --pairs {pairs}",
+    ]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_no_word_of_the_page_is_cut(rehearse, width):
+    fought, _ = rehearse([1.50, 1.53, 1.51], [CRASH, 1.54, 1.53], pairs=3)
+    lines = text(asked(fought), width)
+    assert "…" not in "".join(lines)
+    narrow = [line for line in lines if not line.startswith(("wrote ", "  speedrun "))]
+    assert all(len(line.rstrip()) <= width for line in narrow)
+    words = " ".join(" ".join(narrow).split())
+    assert f"Pair 1 does not count: {fought.outcome.left_out[0].why}." in words
+    assert fought.outcome.words in words
+
+
+def test_a_tiny_difference_is_shown_in_the_digits_that_it_takes(rehearse):
+    fought, _ = rehearse([1.5, 1.500001, 1.5], [1.500021, 1.500019, 1.500022], pairs=3)
+    lines = text(asked(fought))
+    assert lines[3].split() == ["1", "mine", "1.500000", "1.500021", "-0.000021"]
+    assert next(line for line in lines if "├" in line).count("●") == 1
 
 
 def test_an_interval_that_leaves_the_axis_ends_in_arrows(rehearse):
@@ -395,7 +439,7 @@ def test_a_verified_duel_and_a_retiming_that_is_cut_off(workspace, speedrun, noi
     assert said.code == 0, said
     assert said.out.startswith("✓ settled  mine against theirs on cpu-blink\n")
     assert "mine has a lower loss than theirs: difference of losses -1." in said.out
-    assert "speedrun leaderboard --history --track cpu-blink shows what follows for the record" in said.out
+    assert said.out.endswith("What follows for the record:\n  speedrun leaderboard --history --track cpu-blink\n")
 
     runs = {run.run_id: run for run in Store(workspace.results).load().records}
     ((duel,), _, unsigned) = DuelStore(workspace.duels).load()

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from harness.folder import MAX_BYTES
-from harness.git_objects import Change, Item
+from harness.git_objects import Change
+from harness.git_tree import Item
 from harness.result import Author, Entry, Level, SourceFile, Verdict
 from speedrun import pull_request_page
 from speedrun.answers import JudgedChange, Trial

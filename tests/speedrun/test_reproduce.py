@@ -32,7 +32,7 @@ from leaderboard.signatures import Signer
 from leaderboard.store import signature_path
 from speedrun import answers
 from speedrun.reproduce_page import axis, sentences, show
-from speedrun.reproduction import judge, runs_needed, unlike, verified_losses
+from speedrun.reproduction import digits, judge, runs_needed, unlike, verified_losses
 
 SPEEDRUN = (sys.executable, "-c", "import sys; from speedrun.app import main; sys.exit(main())")
 
@@ -258,7 +258,7 @@ def test_too_few_runs_failed_ones_and_other_machines_decide_nothing(make_record)
     failed = [*losses(make_record, 1.5, 1.51, 1.52, 1.49), make_record(verdict=Verdict.NOT_PREDICTIVE)]
     assert "ended as NOT_PREDICTIVE" in judge(original, failed, (), alpha=0.01).because
     elsewhere = make_record(entry="mine", cpu="An Abacus", loss_nats=1.5)
-    against = unlike(elsewhere, original)
+    against = unlike(elsewhere, decode_summary(encode(original)))
     assert against == ("it ran on An Abacus, 2 threads, here it is Test CPU, 2 threads",)
     assert judge(elsewhere, failed[:4], (), alpha=0.01, against=against).outcome == "undecided"
 
@@ -316,9 +316,9 @@ def test_a_slower_machine_is_told_beside_the_verdict(make_record):
 # ------------------------------------------------------------------------------------------------------------- page
 
 
-def reproduced(make_record, loss_nats: float, **fields) -> answers.Reproduced:
+def reproduced(make_record, loss_nats: float, values=(1.49, 1.50, 1.51, 1.52), **fields) -> answers.Reproduced:
     original = make_record(entry="mine", loss_nats=loss_nats, **fields)
-    runs = tuple(losses(make_record, 1.49, 1.50, 1.51, 1.52, **fields))
+    runs = tuple(losses(make_record, *values, **fields))
     judged = judge(original, runs, (), alpha=0.01)
     return answers.Reproduced(
         original=original,
@@ -327,21 +327,51 @@ def reproduced(make_record, loss_nats: float, **fields) -> answers.Reproduced:
         outcome=judged.outcome,
         because=judged.because,
         noise=judged.noise,
-        same_seed_nats=1.49 - loss_nats,
+        same_seed_nats=values[0] - loss_nats,
         interrupted=False,
     )
 
 
+def page(value: answers.Reproduced, width: int) -> str:
+    out = io.StringIO()
+    show(value, Console(file=out, width=width, highlight=False, markup=False))
+    return out.getvalue()
+
+
 def test_the_axis_shows_the_record_beside_the_noise(make_record):
-    value = reproduced(make_record, 1.3)
-    noise, runs, record, ends = axis(value.noise, 1.3, [1.49, 1.50, 1.51, 1.52], 41)
-    assert record == "record      ▲"
+    noise, runs, record, ends = axis(reproduced(make_record, 1.3), 49)
+    assert record == "record  ▲"
     assert noise.index("├") > record.index("▲")
-    assert len(noise) == 12 + 41
+    assert len(noise) == len(ends) == 8 + 41
     assert runs.count("•") == 4
-    assert ends == "            1.3000         1.5893 nats/token".replace("         1.5", " " * (41 - 6 - 17) + "1.5")
-    everything_alike = answers.Noise(mean_nats=1.5, low_nats=1.5, high_nats=1.5, confidence=0.99, runs=4)
-    assert len(axis(everything_alike, 1.5, [1.5], 41)) == 4
+    assert ends.split() == ["1.3000", "1.5893", "nats/token"]
+    assert axis(reproduced(make_record, 1.3, values=(1.5, 1.5)), 49) == []  # too few runs to know the noise
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_an_entry_without_chance_is_shown_in_the_digits_that_tell_it_apart(make_record, width):
+    """The attack: an edit by ten millionths of a nat, which four digits hide."""
+    value = reproduced(make_record, 1.5 - 1e-5, values=(1.5,) * 4)
+    said = page(value, width)
+    assert said.startswith("✗ not borne out")
+    assert "1.4999990 to 1.5000010 nats/token" in " ".join(said.split())
+    assert "1.4999900" in said
+    assert said.count("+0.0000100") == 5  # four rows, and the sentence on the record's seed
+    (ends,) = (
+        line for line in said.splitlines() if line.endswith("nats/token") and "├" not in line and "▲" not in line
+    )
+    assert ends.split() == ["1.4999900", "1.5000010", "nats/token"]
+    assert all(len(line.rstrip()) <= width for line in said.splitlines()[1:])
+
+
+def test_a_record_at_the_edge_of_the_noise_does_not_look_like_the_edge(make_record):
+    low = reproduced(make_record, 1.5).noise.low_nats
+    for loss_nats, outcome in ((low - 2e-6, "not borne out"), (low + 2e-6, "borne out")):
+        value = reproduced(make_record, loss_nats)
+        assert value.outcome == outcome
+        shown = digits(value.original, value.noise)
+        assert f"{loss_nats:.{shown}f}" != f"{low:.{shown}f}"
+        assert f"{low:.{shown}f} to " in value.because
 
 
 def test_exit_codes_and_words(make_record):
@@ -353,6 +383,4 @@ def test_exit_codes_and_words(make_record):
     assert "Training times are shown and not judged" not in " ".join(sentences(worse))
     timed = reproduced(make_record, 1.5, objective="fastest-to-loss", target_nats=2.0)
     assert "Training times are shown and not judged" in sentences(timed)[-1]
-    console = Console(width=120, record=True, file=io.StringIO())
-    show(timed, console)
-    assert "✓ borne out" in console.export_text()
+    assert page(timed, 120).startswith("✓ borne out  mine on cpu-smoke, run ")

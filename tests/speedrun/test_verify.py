@@ -66,6 +66,17 @@ def _untracked(checkout, keys):
     (checkout.submissions / "mine" / "more.py").write_text("x = 1\n")
 
 
+def _hidden(checkout, keys):
+    with (checkout.root / ".git" / "info" / "exclude").open("a") as stream:
+        stream.write("more.py\n")
+    (checkout.submissions / "mine" / "more.py").write_text("x = 1\n")
+
+
+def _ruling(checkout, keys):
+    checkout.rulings.mkdir()
+    (checkout.rulings / "20261121-141530-mine-3f9a.waiver.json").write_text("{}")
+
+
 def _nested(checkout, keys):
     git(checkout.submissions / "mine", "init", "-q")
     git(checkout.submissions / "mine", "add", "-A")
@@ -119,6 +130,8 @@ def _outside(checkout, keys):
     [
         (_dirty, "not committed"),
         (_untracked, "not committed"),
+        (_hidden, "the source of mine is not known to have been committed"),
+        (_ruling, "not committed"),
         (_nested, "not committed"),
         (_no_repository, "no git repository"),
         (_no_maintainer, "is nobody's in leaderboard/maintainers"),

@@ -1,5 +1,6 @@
 """verify-pr on real repositories: an honest change, every kind of dishonest one, and heads that would like to run."""
 
+import itertools
 import json
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -8,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from data.manifest import load_manifest
 from harness import submission
-from harness.result import Artifact, Series, Tier, TrackRef, encode
+from harness.result import Artifact, DatasetRef, Series, Tier, TrackRef, Verdict, encode
 from harness.track import load_track
 from leaderboard.signatures import Signer
 from tests.git_repository import LINK, PROGRAM, SUBMODULE, Held, Repository, lay_traps
@@ -98,25 +100,43 @@ def quick(workspace, blink):
 
 @pytest.fixture
 def record(hub, make_record, tmp_path):
-    """A record of the entry `mine` as the harness would have written it: `record(files, **fields)`."""
+    """A record of an entry as the harness would have written it: `record(files, **fields)`."""
+    numbers = itertools.count(1000)
 
-    def make(files, **fields):
-        folder = tmp_path / "source" / "mine"
+    def make(files, name="mine", **fields):
+        folder = tmp_path / "source" / name
         folder.mkdir(parents=True, exist_ok=True)
         for path, data in files.items():
             (folder / Path(path).name).write_bytes(data)
-        loaded = submission.load(folder, "mine")
+        loaded = submission.load(folder, name)
         track = load_track(hub.root / "harness" / "tracks" / "cpu-smoke.toml")
-        ref = TrackRef(
-            id=track.id,
-            version=track.version,
-            sha256=track.sha256,
-            objective=track.objective,
-            limit_s=track.limits.train_s,
-        )
-        source = msgspec.structs.replace(loaded.source, git_commit="1" * 40, git_clean=True)
-        right = {"entry": loaded.entry, "track": ref, "source": source, "curve": ()}
-        return msgspec.structs.replace(make_record(entry="mine"), **right | fields)
+        data = load_manifest(hub.root / "data" / "datasets" / f"{track.dataset}.toml")
+        made = make_record(entry=name)
+        floor_nats = data.floor_nats(track.score.split, track.score.targets)
+        change = msgspec.structs.replace
+        right = {
+            "entry": loaded.entry,
+            "track": TrackRef(
+                id=track.id,
+                version=track.version,
+                sha256=track.sha256,
+                objective=track.objective,
+                limit_s=track.limits.train_s,
+            ),
+            "dataset": DatasetRef(
+                id=data.id,
+                sha256=data.sha256,
+                vocab_size=data.vocab_size,
+                official=True,
+                pinned=True,
+                floor_nats=floor_nats,
+            ),
+            "score": change(made.score, targets=track.score.targets, loss_nats=floor_nats + 0.5),
+            "twin": change(made.twin, seed=next(numbers)),
+            "source": change(loaded.source, git_commit="1" * 40, git_clean=True),
+            "curve": (),
+        }
+        return change(made, **right | fields)
 
     return make
 
@@ -130,10 +150,12 @@ def path_of(record):
 
 @pytest.mark.sandbox
 def test_an_honest_change_is_accepted(hub, quick, record, tmp_path, monkeypatch, speedrun):
-    hub.rebase(**{"harness/tracks/cpu-smoke.toml": (hub.root / "harness/tracks/cpu-smoke.toml").read_bytes()})
+    laid = ("harness/tracks/cpu-smoke.toml", "data/datasets/letters.toml")
+    hub.rebase(**{path: (hub.root / path).read_bytes() for path in laid})
     files = entry(based_on="clever")
     made = record(files)
     hub.propose({**files, path_of(made): encode(made)})
+    lay_traps(hub.repository, tmp_path / "mark")
     summary = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     said, answer = hub.judge()
@@ -149,6 +171,7 @@ def test_an_honest_change_is_accepted(hub, quick, record, tmp_path, monkeypatch,
     assert answer["trial"]["loss_nats"] < 3
     assert summary.read_text().startswith("## ✓ accepted: mine\n")
     assert "A trial run on `cpu-smoke`" in summary.read_text()
+    assert not (tmp_path / "mark").exists(), (tmp_path / "mark").read_text()
     # Nothing of the trial stays: no record, no run to be recovered, no artifact.
     assert not (hub.root / "leaderboard").exists()
     assert not list((hub.root / "data" / "cache").glob("trial-*"))
@@ -325,6 +348,9 @@ def test_records_that_are_not_what_they_say(hub, record):
         ),
         "ranked, repeated": (change(record(files), series=Series(id="x", purpose="reproduce")), None),
         "below the floor": (change(record(files), score=change(right.score, loss_nats=0.2)), None),
+        "padded": (right, encode(right) + b" " * 1000),
+        "a name twice": (right, encode(right).replace(b'"verdict"', b'"verdict": "CRASHED",\n "verdict"', 1)),
+        "large": (right, encode(change(right, log_tail="x" * 2**20))),
     }
     words = {
         "not a record": "no valid record",
@@ -336,6 +362,9 @@ def test_records_that_are_not_what_they_say(hub, record):
         "in the future": "in the future",
         "ranked, repeated": "reproduce",
         "below the floor": "below",
+        "padded": "byte for byte",
+        "a name twice": "byte for byte",
+        "large": "of at most 1,048,576",
     }
     for name, (made, data) in wrong.items():
         told = hub.refused({**files, path_of(made): encode(made) if data is None else data})
@@ -361,6 +390,85 @@ def test_one_run_handed_in_twice(hub, record, make_record):
         (told,) = hub.refused({**files, path_of(made): encode(made)})
         assert word in told
         assert theirs.run_id in told
+
+
+def test_a_run_added_to_what_a_maintainer_has_made(hub, record, make_record):
+    """A duel and a verification are judged by their runs: nobody hands in one more."""
+    duel = "20261121-000000-duel-clever-abcd"
+    verified = make_record(entry="clever", tier=Tier.VERIFIED, series=Series(id="verified-once", purpose="verify"))
+    theirs = make_record(entry="clever", series=Series(id="theirs", purpose="duel"))
+    hub.rebase(
+        **{f"leaderboard/results/cpu-smoke/{run.run_id}.json": encode(run) for run in (verified, theirs)},
+        **{f"leaderboard/duels/cpu-smoke/{duel}.json": b"{}"},
+    )
+    files = entry(based_on="clever")
+    for series, purpose in ((duel, "duel"), ("verified-once", "verify"), (duel, "verify")):
+        made = record(files, series=Series(id=series, purpose=purpose))
+        (told,) = hub.refused({**files, path_of(made): encode(made)})
+        assert told.startswith(f"{path_of(made)}: says that it was made in {series}, which the base has already")
+    for series in ("my-own", "theirs"):
+        made = record(files, series=Series(id=series, purpose="duel"))
+        hub.propose({**files, path_of(made): encode(made)})
+        assert hub.judge("--no-run")[0].code == 0
+
+
+def test_records_that_somebody_else_may_have_made(hub, record):
+    """They are accepted, for nobody can tell; a reviewer reads what they would do to the entry."""
+    files = entry(based_on="clever")
+    there = record(files)
+    hub.rebase(**files, **{path_of(there): encode(there)})
+    change = msgspec.structs.replace
+    bad = record(files, score=change(there.score, loss_nats=6.6))
+    failed = record(
+        files,
+        verdict=Verdict.CRASHED,
+        scored=False,
+        ranked=False,
+        unranked_because=("the verdict is CRASHED",),
+        score=None,
+        twin=None,
+        artifact=None,
+    )
+    hub.propose({path_of(made): encode(made) for made in (bad, failed)})
+    said, answer = hub.judge("--no-run")
+    assert said.code == 0, answer["refusals"]
+    alone, odd, enough = answer["remarks"]
+    assert "only adds results of an entry that is there already" in alone
+    assert odd == f"run {bad.run_id}: its loss of 6.6 nats is far above the 5.55 that guessing gives"
+    assert "has 1 self-reported runs of this very source on cpu-smoke already, which asks for 1; 1 more" in enough
+
+
+def test_more_runs_of_what_has_too_few_are_welcome(hub, record):
+    track = hub.root / "harness/tracks/cpu-smoke.toml"
+    track.write_text(track.read_text().replace("runs = 1", "runs = 2"))
+    hub.rebase(**{"harness/tracks/cpu-smoke.toml": track.read_bytes()})
+    files = entry(based_on="clever")
+    there, more = record(files), record(files)
+    hub.rebase(**files, **{path_of(there): encode(there)})
+    hub.propose({path_of(more): encode(more)})
+    assert not any("already, which asks for" in remark for remark in hub.judge("--no-run")[1]["remarks"])
+    edited = {f"{MINE}/notes.md": b"what changed\n"}
+    other = record(files | edited)  # of another source
+    hub.rebase(**{path_of(more): encode(more)})
+    hub.propose({**edited, path_of(other): encode(other)})
+    said, answer = hub.judge("--no-run")
+    assert (said.code, answer["remarks"]) == (0, [])
+
+
+def test_what_the_base_has_broken_concerns_its_own_records_alone(hub, record):
+    tracks = "harness/tracks"
+    files = entry(based_on="clever")
+    made = record(files)
+    change = {**files, path_of(made): encode(made)}
+    hub.rebase(**{f"{tracks}/cpu-1min.toml": b"id = \n", "data/datasets/blueberry-1b.toml": b"no toml"})
+    hub.propose(change)
+    said, answer = hub.judge("--no-run")
+    assert (said.code, answer["remarks"]) == (0, [])
+    hub.rebase(**{"data/datasets/tales.toml": b"no toml"})
+    told = hub.refused(change)
+    assert any("ran on cpu-smoke, which the base has broken (manifest tales.toml" in line for line in told)
+    hub.propose(files)
+    assert hub.judge("--no-run")[0].code == 0
 
 
 def test_signatures(hub, record, tmp_path):
