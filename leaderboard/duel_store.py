@@ -5,8 +5,6 @@ files that change one after the other: while they do, `<duel id>.json.sig` holds
 before, and the duel on disk has one of the two at every moment. Afterwards it holds the new one alone.
 """
 
-import os
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +14,7 @@ from harness.errors import UserError
 from harness.result import Tier
 from leaderboard import atomic
 from leaderboard.duels import DUEL_CAP_BYTES, Duel, decode, encode
+from leaderboard.reading import read_regular
 from leaderboard.schema import RecordError
 from leaderboard.signatures import SIGNATURE_CAP_BYTES, Signed, all_signed_by
 from leaderboard.store import MAINTAINERS_NAME, Broken, signature_path
@@ -79,7 +78,7 @@ class DuelStore:
         claims: list[_Claim] = []
         for path in self._files(track):
             try:
-                data = _read(path, DUEL_CAP_BYTES)
+                data = read_regular(path, DUEL_CAP_BYTES, "duel")
                 duel = decode(data)
                 if (path.stem, path.parent.name) != (duel.duel_id, duel.track.id):
                     raise RecordError("the file's name and folder are not the duel's id and track")
@@ -123,7 +122,7 @@ class _Claim(NamedTuple):
 def _signatures(duel: Path) -> tuple[bytes, ...]:
     """What lies beside a duel: as a rule one signature, and none where there is no such file."""
     try:
-        held = _read(signature_path(duel), MOST_SIGNATURES * SIGNATURE_CAP_BYTES)
+        held = read_regular(signature_path(duel), MOST_SIGNATURES * SIGNATURE_CAP_BYTES, "signature")
     except RecordError:
         return ()
     before, *found = held.split(_BEGINNING)
@@ -135,18 +134,3 @@ def _visible(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def _read(path: Path, cap_bytes: int) -> bytes:
-    """The bytes of a regular file. Links, pipes and devices are refused before anything is read."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise RecordError(f"cannot be read: {'it is a link' if path.is_symlink() else error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise RecordError("cannot be read: not a regular file")
-        data = file.read(cap_bytes + 1)
-    if len(data) > cap_bytes:
-        raise RecordError(f"it has more than {cap_bytes:,} bytes")
-    return data

@@ -13,7 +13,6 @@ import re
 import secrets
 import stat
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, get_args
@@ -22,7 +21,7 @@ import msgspec
 
 from harness.errors import UserError
 from leaderboard import atomic
-from leaderboard.schema import RUN_ID
+from leaderboard.schema import RUN_ID, is_utc
 from leaderboard.store import Broken
 from leaderboard.text import plain
 
@@ -33,7 +32,6 @@ Kind = Literal["retraction", "waiver"]
 
 _FILE_CAP_BYTES: Final = 16 * 1024
 _FILE_NAME: Final = re.compile(rf"(?P<run>{RUN_ID.pattern})\.(?P<kind>{'|'.join(get_args(Kind))})\.json")
-_UTC_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00")
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,7 +54,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("run_id must be a run id, such as 20261121-141530-baseline-3f9a")
         if not self.reason or plain(self.reason, REASON_CAP) != self.reason:
             raise ValueError(f"reason must be one line of 1 to {REASON_CAP} visible characters")
-        if not _is_utc(self.made_at):
+        if not is_utc(self.made_at):
             raise ValueError("made_at must be a time in UTC, such as 2026-11-21T14:15:30+00:00")
 
 
@@ -138,13 +136,3 @@ def _read(path: Path, run_id: str, kind: str) -> Ruling:
     if (ruling.run_id, ruling.kind) != (run_id, kind):
         raise ValueError("the file's name is about another run or another kind of ruling")
     return ruling
-
-
-def _is_utc(text: str) -> bool:
-    if _UTC_TIME.fullmatch(text) is None:
-        return False
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True

@@ -189,7 +189,7 @@ def _check(run: Record | Summary) -> None:
         raise RecordError("the run id names another entry - at `$.entry.name`")
     if TRACK_ID.fullmatch(run.track.id) is None:
         raise RecordError("not a track's id - at `$.track.id`")
-    if not _is_utc(run.started_at):
+    if not is_utc(run.started_at):
         raise RecordError("not a time in UTC, such as 2026-11-21T14:15:30+00:00 - at `$.started_at`")
     train_s = run.times.train_s
     if train_s is not None and train_s < 0:
@@ -199,7 +199,8 @@ def _check(run: Record | Summary) -> None:
             raise RecordError(f"an integer beyond 64 bits - at `$.{path}`")
 
 
-def _is_utc(text: str) -> bool:
+def is_utc(text: str) -> bool:
+    """Whether it is a time in UTC to the second, such as 2026-11-21T14:15:30+00:00."""
     if _UTC_TIME.fullmatch(text) is None:
         return False
     try:

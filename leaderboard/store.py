@@ -8,9 +8,7 @@ over exactly its bytes; otherwise it is read as self-reported and named among th
 """
 
 import contextlib
-import errno
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +18,8 @@ import msgspec
 from harness.errors import UserError, nearest
 from harness.result import Record, Tier, encode
 from leaderboard import atomic
-from leaderboard.schema import RecordError, Summary, check_size, check_writable, decode, decode_summary
+from leaderboard.reading import read_regular
+from leaderboard.schema import RECORD_CAP_BYTES, RecordError, Summary, check_writable, decode, decode_summary
 from leaderboard.signatures import SIGNATURE_CAP_BYTES, Signed, all_signed_by
 from leaderboard.text import plain
 
@@ -134,7 +133,7 @@ class Store:
             try:
                 if problem:
                     raise RecordError(problem)
-                data = _read(path)
+                data = read_regular(path, RECORD_CAP_BYTES, "record")
                 summary = decode_summary(data)
                 _check_place(path, summary)
             except RecordError as error:
@@ -174,7 +173,7 @@ class Store:
             try:
                 if problem:
                     raise RecordError(problem)
-                data = _read(path)
+                data = read_regular(path, RECORD_CAP_BYTES, "record")
                 record = decode(data)
                 _check_place(path, record)
             except RecordError as error:
@@ -221,7 +220,7 @@ class Store:
             raise UserError(f"{len(found)} runs begin with {shown!r}: {some}{more}; give more of the id")
         path = found[0]
         try:
-            data = _read(path)
+            data = read_regular(path, RECORD_CAP_BYTES, "record")
             record = decode(data)
             _check_place(path, record)
         except RecordError as error:
@@ -299,7 +298,7 @@ def _scan(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
 
 def _same(path: Path, data: bytes) -> bool:
     try:
-        return _read(path) == data
+        return read_regular(path, RECORD_CAP_BYTES, "record") == data
     except RecordError:
         return False
 
@@ -310,29 +309,9 @@ def _signature(record: Path) -> bytes | None:
     if not os.path.lexists(path):
         return None
     try:
-        signature = _read(path)
+        return read_regular(path, SIGNATURE_CAP_BYTES, "signature")
     except RecordError:
         return b""
-    return signature if len(signature) <= SIGNATURE_CAP_BYTES else b""
-
-
-def _read(path: Path) -> bytes:
-    """The bytes of a regular file of a record's size. Links, pipes and devices are refused before anything is read."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
-        raise RecordError(f"cannot be read: {reason}") from None
-    try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise RecordError("cannot be read: not a regular file")
-        check_size(facts.st_size)
-        return os.read(descriptor, facts.st_size)
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}") from None
-    finally:
-        os.close(descriptor)
 
 
 def _check_place(path: Path, run: Record | Summary) -> None:
