@@ -22,6 +22,7 @@ import msgspec
 
 from harness.result import DatasetRef, Device, Level, Tier, TrackRef
 from leaderboard.conduct import MOST_FAILURES, cheated, failed
+from leaderboard.digits import LEAST, decimals
 from leaderboard.schema import ENTRY_NAME, RUN_ID, TRACK_ID, RecordError, Summary
 from leaderboard.stats import Interval, difference_interval, look_alpha, mean, pairs_to_settle, ratio_interval
 from leaderboard.text import plain
@@ -378,14 +379,16 @@ def _effect(outcome: Outcome) -> str:
 
 def spread(outcome: Outcome) -> str:
     """The effect and its interval in numbers: 0.9700 (0.9500 to 0.9900 at 99.963 %)."""
-    form = "{:.4f}" if outcome.measure == "ratio" else "{:+.4f}"
+    ratio, interval = outcome.measure == "ratio", outcome.interval
     if outcome.estimate is None:
         return "–"
+    digits = LEAST if interval is None else decimals(interval.low, interval.high, 1.0 if ratio else 0.0)
+    form = f"{{:{'' if ratio else '+'}.{digits}f}}"
     told = form.format(outcome.estimate)
-    if outcome.interval is None:
+    if interval is None:
         return f"{told} (no interval yet)"
-    low, high = form.format(outcome.interval.low), form.format(outcome.interval.high)
-    percent = math.floor(outcome.interval.confidence * 1e6) / 1e4  # never rounded up: there is no certainty
+    low, high = form.format(interval.low), form.format(interval.high)
+    percent = math.floor(interval.confidence * 1e6) / 1e4  # never rounded up: there is no certainty
     return f"{told} ({low} to {high} at {percent:g} %)"
 
 
