@@ -32,7 +32,7 @@ contract: $(STAMP)
 	$(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 2 --dist worksteal
 
 bench: $(STAMP)         ## every figure that README quotes
 	$(BIN)/python bench/overhead.py
