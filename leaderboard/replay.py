@@ -215,14 +215,14 @@ class _Replay:
         record = self._record
         if record is None:
             return msgspec.structs.replace(passed, words=_joined("the first that qualifies", passed.words))
-        beaten = (
+        won = (
             self._duelled(group, record, unretracted)
             if self._timed
             else self._tested(runs, self._same_torch(record, group), record)
         )
-        if beaten is None:
+        if won is None:
             return None
-        return msgspec.structs.replace(beaten, words=_joined(beaten.words, passed.words), target_p=passed.target_p)
+        return msgspec.structs.replace(won, words=_joined(won.words, passed.words), target_p=passed.target_p)
 
     def _passed(self, group: _Group, runs: Sequence[Summary]) -> Evidence | None:
         """What is asked of every record whatever stood before it: enough runs, numbers, the target."""
@@ -279,7 +279,8 @@ class _Replay:
             (
                 bout
                 for bout in self._between(group, record)
-                if bout.outcome.counts and bout.outcome.settled == ("b" if bout.a == group.variant else "a")
+                if bout.outcome.counts
+                and bout.outcome.settled == bout.unretracted.settled == ("b" if bout.a == group.variant else "a")
             ),
             None,
         )
@@ -322,22 +323,22 @@ class _Replay:
             if self._lost(group, record) is not None:
                 return None
             gain = mean(_times(record.runs)) - mean(_times(runs))
-            beaten = Evidence(words=f"{gain:.2f} s faster than record {record.number} by the means", gain=gain)
+            won = Evidence(words=f"{gain:.2f} s faster than record {record.number} by the means", gain=gain)
             waits = _joined(waits, f"waits for a verified duel with record {record.number}")
         elif len(same_torch) < 2:
             gain = mean(_losses(record.runs)) - mean(_losses(runs))
-            beaten = Evidence(words=f"{gain:.4f} nats below record {record.number}", gain=gain)
+            won = Evidence(words=f"{gain:.4f} nats below record {record.number}", gain=gain)
             waits = _joined(waits, f"waits for verified runs of record {record.number} with torch {group.torch}")
             waits += ", which a signed duel with it makes"
         else:
             tested = None if verified else self._tested(runs, same_torch, record)
             if tested is None or tested.gain is None:
                 return None
-            beaten, gain = tested, tested.gain
+            won, gain = tested, tested.gain
         if not gain >= self._rules.least_gain:
             return None
-        words = _joined(beaten.words, passed.words, waits)
-        return msgspec.structs.replace(beaten, words=words, target_p=passed.target_p)
+        words = _joined(won.words, passed.words, waits)
+        return msgspec.structs.replace(won, words=words, target_p=passed.target_p)
 
     def _retimings(self, draft: _Draft) -> list[Step]:
         """The duels that measured this record again, against the one before it."""

@@ -546,6 +546,14 @@ def test_taking_failed_runs_back_wins_nobody_a_duel(race, fight, make_summary):
     retracted = Rulings({run.run_id: "bad luck" for run in crashes}, {})
     assert holder(the_history(runs, [duel])) == "new"
     assert holder(the_history(runs + crashes, [duel], retracted)) == "old"
+    # Nor does it the record's holder.
+    other, fought = fight("old", "new", *FASTER)
+    named = {"series": Series(id=other.duel_id, purpose="duel"), **RACE}
+    runs = race("old", 100.0, 100.5, 101.0) + race("new", 90.0, 90.5, 91.0) + fought
+    crashes = failing(make_summary, "old", *[Verdict.CRASHED] * 2, **named)
+    retracted = Rulings({run.run_id: "bad luck" for run in crashes}, {})
+    assert the_history(runs, [other]).lost != ()
+    assert the_history(runs + crashes, [other], retracted).lost == ()
 
 
 def test_the_last_duel_won_decides_by_how_much(race, fight):
