@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from harness.result import Record
+from leaderboard.conduct import AGAINST
 from leaderboard.duel_store import LoadedDuels
 from leaderboard.likeness import code_sha256
 from leaderboard.plausibility import Check, Facts, Say, doubts, purpose
@@ -43,7 +44,7 @@ def audit(records: Sequence[Held], facts: Facts) -> tuple[Finding, ...]:
     for held in records:
         found += (_finding(held.record.run_id, say) for say in doubts(held, facts))
     runs = sorted((held.record for held in records), key=lambda run: (run.started_at[:19], run.run_id))
-    found += [*_disagreements(runs, facts), *_twice(runs), *_same_code(runs)]
+    found += [*_caught(records), *_disagreements(runs, facts), *_twice(runs), *_same_code(runs)]
     return in_order(found)
 
 
@@ -95,6 +96,15 @@ def _finding(where: str, say: Say) -> Finding:
     return Finding(check=say.check, grave=say.grave, where=plain(where, 200), words=plain(say.words, 400))
 
 
+def _caught(records: Iterable[Held]) -> Iterator[Finding]:
+    """Entries that cheated in a maintainer's hands: the record is in order, and the entry is not."""
+    for held in records:
+        record = held.record
+        if held.signer is not None and record.verdict in AGAINST:
+            words = f"{record.entry.name} ended as {record.verdict} for {held.signer}: this source has no place"
+            yield _finding(record.run_id, Say(Check.RANKED, False, words))
+
+
 def _disagreements(runs: Sequence[Record], facts: Facts) -> Iterator[Finding]:
     """What all records of an older version of a track have in common, but for a few; today's are held to its file."""
     older = [
@@ -135,7 +145,7 @@ def _twice(runs: Sequence[Record]) -> Iterator[Finding]:
     """One run under two ids. The harness draws both seeds afresh; 31 bits are enough for some ten thousand runs."""
     seen: dict[Hashable, Record] = {}
     for run in runs:
-        marks: list[tuple[Hashable, bool, str]] = []
+        marks: list[tuple[Hashable, bool, str]] = [(("id", run.run_id), True, "has the id of")]
         if not (purpose(run) == "reproduce" or _REPEATED in run.unranked_because):
             marks.append((("seed", run.seed), True, "has the seed of"))
         if run.twin is not None:

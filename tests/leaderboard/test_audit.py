@@ -348,7 +348,23 @@ def test_a_field_that_an_older_harness_did_not_know_is_no_fault(honest):
     assert findings(held(run)._replace(data=data)) == ()
 
 
+@pytest.mark.parametrize("verdict", [Verdict.NOT_PREDICTIVE, Verdict.PRETRAINED, Verdict.RULE_VIOLATION])
+def test_who_cheated_in_a_maintainers_hands_is_named(honest, verdict):
+    record = vouched(honest(verdict=verdict))
+    (found,) = findings(held(record, b"a signature", "ada"))
+    assert (found.where, found.grave) == (record.run_id, False)
+    assert f"ended as {verdict} for ada" in found.words
+    assert findings(honest(verdict=verdict)) == ()
+
+
 # ------------------------------------------------------------------------------------------------------ handed in twice
+
+
+def test_one_id_in_two_folders_is_found(honest):
+    first, second = honest(), honest()
+    (found,) = findings(first, replace(second, run_id=first.run_id, started_at=first.started_at))
+    assert (found.check, found.grave) == (Check.SEED, True)
+    assert "has the id of" in found.words
 
 
 @pytest.mark.parametrize(
