@@ -28,8 +28,7 @@ from leaderboard.schema import Summary, decode_summary
 from leaderboard.store import Store
 from speedrun import console
 from speedrun.answers import Fought
-from speedrun.commands.run import OUTSIDE
-from speedrun.session import MOST_OWN_FAULTS, Finished, Session
+from speedrun.session import MOST_OWN_FAULTS, Finished, Session, outside
 from speedrun.vouching import Voucher
 from speedrun.workspace import Workspace
 
@@ -64,8 +63,7 @@ class Terms:
 def named(name: str, workspace: Workspace) -> Contender:
     """An entry of the checkout, or of a folder elsewhere. Raises UserError: there is none, or it breaks a rule."""
     folder = submission.find(name, workspace.submissions)
-    inside = folder.resolve().parent == workspace.submissions.resolve()
-    return Contender(submission.load(folder, folder.name), {}, () if inside else (OUTSIDE,))
+    return Contender(submission.load(folder, folder.name), {}, outside(folder, workspace))
 
 
 def restored(step: Step, workspace: Workspace) -> Contender:

@@ -8,6 +8,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from data.manifest import Manifest
@@ -34,6 +35,7 @@ from speedrun.signals import Interrupts
 from speedrun.workspace import Workspace
 
 ASKED = "it was asked for as practice"
+OUTSIDE = "its folder is not in speedrun/submissions"
 MOST_OWN_FAULTS = 1  # runs that end as INTERNAL_ERROR, which is the platform's: after one more a command gives up
 
 
@@ -158,6 +160,11 @@ class Session:
         path = Store(self.workspace.results).add(finished.record, finished.signature)
         journal.settle(self.workspace.cache, record.run_id)
         return Stored(finished.record, path.relative_to(self.workspace.root).as_posix())
+
+
+def outside(folder: Path, workspace: Workspace) -> tuple[str, ...]:
+    """Why runs of an entry in this folder are practice: one elsewhere may bear the name of an entry here."""
+    return () if folder.resolve().parent == workspace.submissions.resolve() else (OUTSIDE,)
 
 
 @contextlib.contextmanager

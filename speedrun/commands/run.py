@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness import submission
 from harness.errors import UserError
@@ -12,10 +11,8 @@ from speedrun import console
 from speedrun.answers import Ran
 from speedrun.extra_options import as_pairs
 from speedrun.recovery import recover
-from speedrun.session import Conditions, Session, Stored, open_session
+from speedrun.session import Conditions, Session, Stored, open_session, outside
 from speedrun.workspace import Workspace
-
-OUTSIDE = "its folder is not in speedrun/submissions"
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ def run(workspace: Workspace, wish: Wish) -> Ran:
     overrides = submission.parse_overrides(pairs, entry.fields)
     track = _track(wish.track, workspace)
     with open_session(workspace, track, wish.conditions, entry.name) as session:
-        request = session.request(entry, overrides=overrides, practice=_outside(folder, workspace))
+        request = session.request(entry, overrides=overrides, practice=outside(folder, workspace))
         stored: list[Stored] = []
         for number in range(1, wish.runs + 1):
             try:
@@ -87,8 +84,3 @@ def _track(wanted: str | None, workspace: Workspace) -> Track:
         known = ", ".join(track.id for track in list_tracks(workspace.tracks))
         raise UserError(f"say on which track: --track TRACK, one of {known}")
     return find_track(wanted, workspace.tracks)
-
-
-def _outside(folder: Path, workspace: Workspace) -> tuple[str, ...]:
-    """A folder elsewhere may bear the name of an entry here."""
-    return () if folder.resolve().parent == workspace.submissions.resolve() else (OUTSIDE,)

@@ -17,9 +17,8 @@ from leaderboard.stats import mean, sample_sd
 from leaderboard.store import signature_path
 from speedrun import console, standings
 from speedrun.answers import Verified
-from speedrun.commands.run import OUTSIDE
 from speedrun.recovery import recover
-from speedrun.session import MOST_OWN_FAULTS, Conditions, Session, Stored, open_session
+from speedrun.session import MOST_OWN_FAULTS, Conditions, Session, Stored, open_session, outside
 from speedrun.verification import Judgement, RecordNews, judge, record_news, scores
 from speedrun.vouching import Voucher
 from speedrun.workspace import Workspace
@@ -44,8 +43,8 @@ def verify(
     """
     recover(workspace)
     folder = submission.find(name, workspace.submissions)
-    if folder.resolve().parent != workspace.submissions.resolve():
-        raise UserError(f"{folder.name} can't be verified: {OUTSIDE}")
+    if why := outside(folder, workspace):
+        raise UserError(f"{folder.name} can't be verified: {why[0]}")
     track = find_track(track_id, workspace.tracks)
     asked = track.ranking.runs if runs is None else runs
     if asked < track.ranking.runs:
