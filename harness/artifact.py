@@ -21,6 +21,14 @@ def receive(dialogue: Dialogue, folder: Path, limit_bytes: int) -> Artifact:
     are too many or too large, RULE_VIOLATION for a name that is no plain relative path; OSError when the disk is full.
     """
     folder.mkdir(parents=True)
+    try:
+        return _receive(dialogue, folder, limit_bytes)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)  # half of it is of no use, and may be what filled the disk
+        raise
+
+
+def _receive(dialogue: Dialogue, folder: Path, limit_bytes: int) -> Artifact:
     hashes: dict[str, tuple[int, str]] = {}
     total = 0
     while True:
@@ -61,12 +69,15 @@ def _store(dialogue: Dialogue, path: Path, size: int) -> str:
 
 
 def keep(folder: Path, shelf: Path, run_id: str, latest: int) -> None:
-    """Move an artifact to shelf/<run_id> and forget all but the latest ones (run ids sort by time)."""
+    """Move an artifact to shelf/<run_id> and forget all but the latest ones.
+
+    Run ids sort by the wall clock's time; this run's counts as the latest whatever that clock says.
+    """
     shelf.mkdir(parents=True, exist_ok=True)
     if latest > 0:
         folder.rename(shelf / run_id)
     else:
         shutil.rmtree(folder)
-    kept = sorted(path for path in shelf.iterdir() if path.is_dir())
-    for old in kept[: max(0, len(kept) - latest)]:
+    others = sorted(path for path in shelf.iterdir() if path.is_dir() and path.name != run_id)
+    for old in others[: max(0, len(others) + 1 - max(1, latest))]:
         shutil.rmtree(old)

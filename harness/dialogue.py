@@ -176,10 +176,13 @@ class Dialogue:
             if self._sandbox.exit is not None:
                 break
             time.sleep(0.02)
+        lives = self._sandbox.exit is None
         self._sandbox.kill()
         ended = self._sandbox.exit
         if ended is not None and ended.oom_killed:
             raise Ending(Verdict.OUT_OF_MEMORY, "the system stopped the entry at its memory limit") from None
+        if lives and (ended is None or ended.signal == signal.SIGKILL):  # that was us
+            raise Ending(Verdict.CRASHED, "the entry closed its connection to the harness") from None
         raise Ending(Verdict.CRASHED, f"the entry's process ended without a word ({how(ended)})") from None
 
 

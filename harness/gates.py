@@ -6,7 +6,7 @@ from data.manifest import Manifest
 from harness.dialogue import Ending
 from harness.evaluation import Windows
 from harness.protocol import Ready
-from harness.result import Verdict
+from harness.result import BELOW_FLOOR_NATS, Verdict
 from harness.track import Gates, Track
 
 MOST_CALL_TOKENS = 1 << 22  # rows × context of one predict call
@@ -43,6 +43,16 @@ def hold_to_parameters(count: int | None, gates: Gates) -> None:
     if count is None or not least <= count <= most:
         has = "a number of parameters that can't be counted" if count is None else f"{count:,} parameters"
         raise Ending(Verdict.PARAMETER_LIMIT, f"the model has {has}; this track asks for {least:,} to {most:,}")
+
+
+def hold_to_floor(loss_nats: float, floor_nats: float | None) -> None:
+    """`floor_nats`: the loss of whoever wrote the text; None: nobody knows it. Raises Ending: RULE_VIOLATION."""
+    if floor_nats is not None and not loss_nats >= floor_nats - BELOW_FLOOR_NATS:
+        raise Ending(
+            Verdict.RULE_VIOLATION,
+            f"the loss of {loss_nats:.4f} nats a token lies below {floor_nats:.4f}, the loss of the generator that "
+            "wrote the scored text: no model is better than that, so the entry knows the text itself",
+        )
 
 
 def hold_to_tokens(declared: int | None, gates: Gates) -> None:

@@ -44,5 +44,5 @@ def apply(policy: Policy) -> LockdownReport:
     if policy.landlock:
         version = landlock.restrict(policy.read, policy.write, policy.devices, tcp=policy.loopback)
     if policy.seccomp:
-        seccomp.install(policy.parent_pid, loopback=policy.loopback)
+        seccomp.install(policy.parent_pid, loopback=policy.loopback, metadata=policy.metadata)
     return LockdownReport(landlock_abi=version, seccomp=policy.seccomp)

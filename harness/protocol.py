@@ -53,6 +53,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     write: tuple[str, ...] = ()  # trees that may be written
     devices: tuple[str, ...] = ()  # device nodes that may be opened, written and controlled
     seccomp: bool = False
+    metadata: bool = False  # modes, owners, times and attributes of files may be changed
     loopback: bool = False  # TCP sockets may be opened; what they reach is the network namespace's affair
     rlimits: dict[str, int] = {}  # resource name without RLIMIT_, e.g. {"NOFILE": 1024}
     parent_pid: int | None = None  # a process that may not be signalled
@@ -214,7 +215,8 @@ def decode_to_worker(header: bytes) -> ToWorker:
 
 
 _CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"  # of shorthand, of music, and tags
 )
 
 

@@ -82,6 +82,9 @@ class TrackRef(_Part, frozen=True, kw_only=True):
     target_nats: float | None = None
 
 
+BELOW_FLOOR_NATS = 0.001  # a loss may lie so far below the floor, which is an average over whole documents, too
+
+
 class DatasetRef(_Part, frozen=True, kw_only=True):
     """The data set that was trained and scored on."""
 

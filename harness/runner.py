@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from harness import artifact, calibration, gates, journal, start_line, submission, twin
+from harness import artifact, calibration, gates, journal, page_cache, start_line, submission, twin
 from harness.accelerators import Accelerator
 from harness.clock import Clock, MonotonicClock
 from harness.curve import Curve
@@ -49,11 +49,13 @@ from harness.result import (
     Verdict,
 )
 from harness.run_request import Part, RunRequest, accelerators_of
-from harness.sandbox import Card, Limits, Mounts, Sandbox, SandboxError, protect_parent, stage
+from harness.sandbox import Card, Interpreter, Limits, Mounts, Sandbox, SandboxError, protect_parent, stage
+from harness.sandbox_plan import SYSTEM_TREES, under
 
 SAVE_BYTES_A_SECOND = 200e6  # saving may take the track's save_s and a second for so many bytes
 MOST_LOGS = 200_000  # points an entry may log
 TICK_S = 1.0
+COLD_S = 300.0  # more to load in, where the harness has dropped the libraries from memory
 LOG_TAIL = 16_384  # characters of what the entry printed that a record keeps
 SHM_BYTES = 512 << 20  # a rank
 OUTPUT_BYTES = 16 << 20
@@ -69,14 +71,20 @@ def run_entry(
     clock: Clock | None = None,
     launch: Callable[..., Sandbox] = Sandbox,
     calibrate: Calibrate = calibration.calibrate,
+    draw_seed: Callable[[], int] = lambda: secrets.randbits(48),
+    forget: Callable[[Iterable[str | os.PathLike[str]]], None] = page_cache.forget,
 ) -> Record:
     """Run an entry once and return its record, which also lies in the run's folder until `journal.settle`.
 
     Whatever the entry does ends in a verdict; so do Ctrl-C (INTERRUPTED) and faults of our own (INTERNAL_ERROR).
     Raises UserError for a mistake of the person who started the run, which leaves no record, and OSError when the
     record itself can't be written.
+
+    Args:
+        draw_seed: gives the seed of the twin's sample, once every answer of the scorer is in.
+        forget: drops the pages of files from memory (harness/page_cache.py).
     """
-    return _Run(request, observe, clock or MonotonicClock(), launch, calibrate).story()
+    return _Run(request, observe, clock or MonotonicClock(), launch, calibrate, draw_seed, forget).story()
 
 
 class _Run:
@@ -89,6 +97,8 @@ class _Run:
         clock: Clock,
         launch: Callable[..., Sandbox],
         calibrate: Calibrate,
+        draw_seed: Callable[[], int],
+        forget: Callable[[Iterable[str | os.PathLike[str]]], None],
     ) -> None:
         self.request = request
         self.track = request.track
@@ -96,6 +106,10 @@ class _Run:
         self.clock = clock
         self.launch = launch
         self.calibrate = calibrate
+        self.draw_seed = draw_seed
+        self.forget = forget
+        self.read_kib: float | None = None  # by the machine, when scored text was shown to a sandbox; None: not yet
+        self.cold = False  # the twin starts with nothing in memory
         self.began_s = clock.now()
         self.phase: Phase = "start"
         self.phase_began_s = self.began_s
@@ -110,6 +124,7 @@ class _Run:
         self.hardware = HardwareWatch(request.accelerators, own=self._own_processes)
         self.record = first_record(request, self.stream.size - 1)
         self.folder = Path()
+        demand_hidden(request.data.folder, request.level, (*SYSTEM_TREES, *Interpreter.current().trees))
 
     def story(self) -> Record:
         protect_parent()
@@ -121,6 +136,7 @@ class _Run:
                     saved = self._train()
                     answers = self._score(saved)
                     self._ask_twin(saved, answers)
+                gates.hold_to_floor(mean_loss(answers), self.record.dataset.floor_nats)
                 self._end(Verdict.OK, "")
             except Ending as ending:
                 self._end(ending.verdict, ending.reason)
@@ -137,6 +153,7 @@ class _Run:
                 self._end(Verdict.INTERNAL_ERROR, _our_fault(error))
             try:
                 self._write_down()  # first: no fault while the machine is calibrated may cost the verdict
+                self._forget_notes()
                 self._calibrate_after()
                 journal.write(self.folder, self.record)
             except KeyboardInterrupt:  # it came too late: the verdict stands
@@ -176,6 +193,8 @@ class _Run:
         before_s, busy_before_s = sandbox.processor_s(), self.hardware.busy_s()
         self._begin("train", limit_s)
         self._update(ran=True)
+        with contextlib.suppress(OSError):  # a full disk: the end of the run has room of its own
+            journal.write(self.folder, self.record)
         began_s = self.clock.now()
         dialogue.until(began_s + limit_s, Verdict.TIME_LIMIT, f"train() was not done after {limit_s:g} s")
         for name in self.shards:  # they appear inside, and whoever sees them sees them on the clock
@@ -232,6 +251,7 @@ class _Run:
         """Every target once, in a sandbox that has seen nothing but the artifact."""
         assert self.windows is not None
         busy_before_s = self.hardware.busy_s()
+        self.read_kib = page_cache.paged_in_kib()
         with self._sandbox("score", holds=saved) as (sandbox, dialogue, job):
             ready = self._set_up(dialogue, sandbox, job, "load")
             gates.hold_to_parameters(ready.parameters, self.track.gates)
@@ -248,6 +268,7 @@ class _Run:
                 score_processor_s=sandbox.processor_s() - loaded_s,
                 score_device_s=_since(busy_s, self.hardware.busy_s()),
             )
+        self.cold = self._forget_notes()
         loss = mean_loss(answers)
         target = self.track.score.target_nats
         self._update(
@@ -262,10 +283,23 @@ class _Run:
         )
         return answers
 
+    def _forget_notes(self) -> bool:
+        """After sandboxes that saw scored text: what they made the machine read may be a note for whoever comes next.
+
+        For the twin after the scorer; for the next run after both, however this one ends.
+        """
+        if self.read_kib is None or not page_cache.told(self.read_kib, page_cache.paged_in_kib()):
+            return False
+        self.observe(Noted("files were read from disk during scoring: what sandboxes can read is dropped from memory"))
+        staged = (self.folder / name for name in ("boot", "submission", "artifact"))
+        self.forget((*SYSTEM_TREES, *Interpreter.current().trees, *staged))
+        self.read_kib = page_cache.paged_in_kib()
+        return True
+
     def _ask_twin(self, saved: Artifact, answers: npt.NDArray[np.float32]) -> TwinReport:
         """The same artifact without the future; the sample is drawn only now, when every answer is in."""
         assert self.windows is not None
-        seed = secrets.randbits(48)
+        seed = self.draw_seed()
         sample = twin.draw(self.windows, seed)
         with self._sandbox("twin", holds=saved) as (sandbox, dialogue, job):
             self._set_up(dialogue, sandbox, job, "load")
@@ -309,7 +343,7 @@ class _Run:
             data=data,
             artifact=self.folder / "artifact" if holds else None,
         )
-        with self.launch(request.level, mounts, _limits(request, ranks), cards) as sandbox:
+        with self.launch(request.level, mounts, _limits(request, ranks, training=training), cards) as sandbox:
             self.sandbox = sandbox
             sandbox.start()
             self._describe(sandbox)
@@ -354,7 +388,7 @@ class _Run:
         limits = self.track.limits
         limit_s, what = {
             "setup": (limits.setup_s, "setup() and the start-line check were"),
-            "load": (limits.load_s, "loading what was saved, setup() included, was"),
+            "load": (limits.load_s + COLD_S * self.cold, "loading what was saved, setup() included, was"),
         }[phase]
         self._begin(phase, limit_s)
         late = f"{what} not done after {limit_s:g} s"
@@ -375,7 +409,7 @@ class _Run:
 
     def _evaluate(self, dialogue: Dialogue, phase: Phase) -> float:
         """The rows begin: how late they may end, and when they began."""
-        limit_s = self.track.limits.evaluation_s
+        limit_s = self.track.limits.evaluation_s + COLD_S * self.cold  # some libraries are loaded at the first row
         self._begin(phase, limit_s)
         began_s = self.clock.now()
         dialogue.until(began_s + limit_s, Verdict.EVALUATION_TIMEOUT, f"the rows were not answered after {limit_s:g} s")
@@ -491,17 +525,30 @@ class _Run:
                 self.observe(Noted(f"the artifact could not be kept: {error.strerror}; free some space in data/cache"))
 
 
+def demand_hidden(folder: Path, level: Level, shown: tuple[str, ...]) -> None:
+    """Raises UserError when `folder` lies in one of the trees that every sandbox of this level can read."""
+    place = str(folder.resolve())
+    tree = next((tree for tree in shown if under(place, (tree, os.path.realpath(tree)))), None)
+    if tree is not None and level is not Level.NONE:
+        raise UserError(
+            f"the scored text lies below {tree}, which every entry may read as part of the system or of Python; "
+            "move this checkout somewhere else"
+        )
+
+
 def _since(before_s: float | None, now_s: float | None) -> float | None:
     return None if before_s is None or now_s is None else now_s - before_s
 
 
-def _limits(request: RunRequest, ranks: int) -> Limits:
+def _limits(request: RunRequest, ranks: int, *, training: bool) -> Limits:
     resources = request.track.resources
+    # What a scorer leaves in a /dev/shm that is the harness's own user's, its twin would find.
+    shared = request.level is Level.LANDLOCK and not training
     return Limits(
         memory_bytes=int(resources.memory_gib * 2**30),
         processes=resources.processes,
         scratch_bytes=resources.scratch_mib << 20,
-        shm_bytes=SHM_BYTES * ranks,
+        shm_bytes=0 if shared else SHM_BYTES * ranks,
         open_files=OPEN_FILES,
         threads=request.threads_a_rank * ranks,
         output_bytes=OUTPUT_BYTES,

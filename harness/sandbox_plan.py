@@ -47,7 +47,7 @@ class Limits:
     memory_bytes: int
     processes: int  # threads count as well
     scratch_bytes: int
-    shm_bytes: int  # of /dev/shm
+    shm_bytes: int  # of /dev/shm; 0: it can't be written where it is the host's
     open_files: int  # a process
     threads: int  # processor cores granted
     output_bytes: int  # written to stdout and stderr
@@ -169,13 +169,21 @@ def policy_for(
         "NOFILE": limits.open_files,
         "FSIZE": max(limits.scratch_bytes, limits.shm_bytes),
         "CORE": 0,
+        "MEMLOCK": 0,  # how much is locked, the kernel tells everybody: a scorer could count there for its twin
         "MSGQUEUE": 0,
     }
     nodes = device_nodes(cards)
     if memory_bound == "polled" and not nodes:  # CUDA reserves far more than it uses
         rlimits["DATA"] = limits.memory_bytes
     if level is Level.NONE:
-        return Policy(seccomp=seccomp, loopback=loopback, rlimits=rlimits, parent_pid=parent_pid, die_with_parent=True)
+        return Policy(
+            seccomp=seccomp,
+            metadata=True,
+            loopback=loopback,
+            rlimits=rlimits,
+            parent_pid=parent_pid,
+            die_with_parent=True,
+        )
     namespaces = level is Level.NAMESPACES
     return Policy(
         landlock=True,
@@ -187,10 +195,11 @@ def policy_for(
             *interpreter.trees,
             *inside.readable,
         ),
-        write=(inside.scratch, "/dev/shm", *(("/tmp",) if namespaces else ())),
+        write=(inside.scratch, *(("/dev/shm",) if limits.shm_bytes else ()), *(("/tmp",) if namespaces else ())),
         # The driver names its threads through /proc.
         devices=(*DEVICE_NODES, *((*nodes, "/proc") if nodes else ())),
         seccomp=True,
+        metadata=level is not Level.LANDLOCK,  # there the worker owns what the harness's user owns
         loopback=loopback,
         rlimits=rlimits,
         # In a namespace of its own the worker can neither see the parent nor be its child.

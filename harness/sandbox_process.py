@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
-from harness import landlock, sandbox_claims, sandbox_launch, sandbox_user, seccomp
+from harness import landlock, sandbox_claims, sandbox_launch, sandbox_shm, sandbox_user, seccomp
 from harness.cgroup import Cgroup
 from harness.process_tree import ProcessTree, threads_of
 from harness.protocol import Policy
@@ -97,7 +97,7 @@ class Sandbox:
             # rm walks folders that are nested deeper than a path or Python's stack can be.
             subprocess.run(["rm", "-rf", "--", str(self._scratch_on_disk)], check=False, stderr=subprocess.DEVNULL)
             if self._user is not None:
-                sandbox_user.remove_shared_memory_of(self._user)
+                sandbox_shm.remove_all_of(self._user)
 
     # -------------------------------------------------------------------------------------------------- start
 

@@ -4,7 +4,6 @@ Not covered: files that are open to everybody; at level uid Landlock closes thos
 """
 
 import contextlib
-import os
 import pwd
 import secrets
 import stat
@@ -61,11 +60,3 @@ def kill_everything_of(user: int, patience_s: float) -> None:
             timeout=patience_s,
             check=False,
         )
-
-
-def remove_shared_memory_of(user: int) -> None:
-    """What the user has left in the host's /dev/shm would stay in memory for ever."""
-    with os.scandir("/dev/shm") as entries:
-        left = [entry.path for entry in entries if entry.stat(follow_symlinks=False).st_uid == user]
-    if left:
-        subprocess.run(["rm", "-rf", "--", *left], check=False, stderr=subprocess.DEVNULL)

@@ -3,21 +3,18 @@
 Not covered: what is taken and given back between two looks, where no control group bounds it.
 """
 
-import contextlib
-import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness import sandbox_shm
 from harness.cgroup import Cgroup
 from harness.process_tree import ProcessTree, processor_s, usage
 from harness.sandbox_output import Output
 from harness.sandbox_plan import MIB, Limits
 
 _REST = 100  # times the duration of a look by hand that passes before the next one
-_LEAST_BYTES = 4096  # what any file or folder costs at least, empty ones included
 
 
 @dataclass(frozen=True)
@@ -29,17 +26,23 @@ class Breach:
 
 
 class Watch:
-    """Looks at one sandbox. `scratch`: its folder on disk, None where the kernel bounds scratch itself."""
+    """Looks at one sandbox."""
 
     def __init__(
-        self, tree: ProcessTree, cgroup: Cgroup | None, limits: Limits, output: Output, scratch: Path | None
+        self,
+        tree: ProcessTree,
+        cgroup: Cgroup | None,
+        limits: Limits,
+        output: Output,
+        scratch: Path | None,
     ) -> None:
+        """`scratch`: its folder on disk, None where the kernel bounds scratch itself."""
         self._tree = tree
         self._cgroup = cgroup
         self._limits = limits
         self._output = output
         self._scratch = scratch
-        self._shm_before = frozenset(inode for inode, _ in _shared_memory_files()) if scratch else frozenset()
+        self._shm_before = frozenset(left.inode for left in sandbox_shm.left_by(None)) if scratch else frozenset()
         self._next_by_hand_s = 0.0
         self._memory_bytes = 0
         self._peak_memory_bytes = 0
@@ -100,7 +103,7 @@ class Watch:
     def _scratch_breach(self, scratch: Path, unlinked_bytes: int) -> Breach | None:
         total = unlinked_bytes
         try:
-            for size in sizes_below(scratch):
+            for size in sandbox_shm.sizes_below(scratch):
                 total += size
                 if total > self._limits.scratch_bytes:
                     break
@@ -111,38 +114,8 @@ class Watch:
         return None
 
     def _shm_breach(self) -> Breach | None:
-        total = sum(size for inode, size in _shared_memory_files(self._tree.user) if inode not in self._shm_before)
+        came = (left for left in sandbox_shm.left_by(self._tree.user) if left.inode not in self._shm_before)
+        total = sum(left.bytes for left in came)
         if total <= self._limits.shm_bytes:
             return None
         return Breach("memory", f"the entry put more than {self._limits.shm_bytes / MIB:g} MiB into /dev/shm")
-
-
-def sizes_below(top: Path) -> Iterator[int]:
-    """Bytes on disk of everything below `top`, without following links.
-
-    Raises:
-        OSError: a folder can't be listed, or lies too deep for a path.
-    """
-    folders = [str(top)]
-    while folders:
-        try:
-            entries = os.scandir(folders.pop())
-        except FileNotFoundError:
-            continue  # removed while we looked
-        with entries:
-            for entry in entries:
-                with contextlib.suppress(FileNotFoundError):
-                    yield max(entry.stat(follow_symlinks=False).st_blocks * 512, _LEAST_BYTES)
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-
-
-def _shared_memory_files(user: int | None = None) -> Iterator[tuple[int, int]]:
-    """(inode, bytes) of the files in /dev/shm that belong to `user` (None: to this process's user)."""
-    owner = os.geteuid() if user is None else user
-    with contextlib.suppress(OSError), os.scandir("/dev/shm") as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                status = entry.stat(follow_symlinks=False)
-                if status.st_uid == owner:
-                    yield status.st_ino, status.st_blocks * 512

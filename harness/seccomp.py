@@ -6,6 +6,7 @@ kernel for an allow-list to be kept right; what bounds files is Landlock and the
 
 Not covered: anything behind a pointer (paths, socket addresses) is invisible to a filter; pathname unix sockets can
 be connected to wherever the file system shows one, and with `loopback` TCP goes wherever the network namespace leads.
+How long a read takes still tells whether its page lay in memory.
 """
 
 import ctypes
@@ -39,6 +40,10 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "tkill": (200, 130),
     "move_pages": (279, 239),
     "migrate_pages": (256, 238),
+    # which pages of a file lie in memory: the scorer could leave notes there for its twin
+    "mincore": (27, 232),
+    "cachestat": (451, 451),
+    "readahead": (187, 213),
     # mounts and namespaces
     "mount": (165, 40),
     "umount2": (166, 39),
@@ -117,6 +122,36 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "ioprio_set": (251, 30),
 }
 
+# What the owner of a file may change however it is mounted or confined: Landlock does not cover these. A worker that
+# runs as the harness's own user could open the user's files to others, and leave notes on them for the next sandbox.
+# Answered with success and not done, since compilers and copying programs do it without need …
+METADATA: dict[str, tuple[int | None, int | None]] = {
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+}
+# … and, for attributes, with what a file system says that has none.
+ATTRIBUTES: dict[str, tuple[int | None, int | None]] = {
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
+}
+
 # Looked at more closely below.
 _CLONE3 = (435, 435)
 _SETSID, _SETPGID = (112, 157), (109, 154)
@@ -124,22 +159,29 @@ _SOCKET, _SOCKETPAIR = (41, 198), (53, 199)
 _CLONE, _PRLIMIT64, _IOCTL, _FCNTL, _PRCTL = (56, 220), (302, 261), (16, 29), (72, 25), (157, 167)
 _KILL, _TGKILL, _PIDFD_OPEN = (62, 129), (234, 131), (434, 434)
 _RT_SIGQUEUEINFO, _RT_TGSIGQUEUEINFO = (129, 138), (297, 240)
+_FADVISE64, _MADVISE, _PREADV2 = (221, 223), (28, 233), (327, 286)
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_TYPE_MASK, _SOCK_STREAM = 0xF, 1  # the other bits of the type are SOCK_CLOEXEC and SOCK_NONBLOCK
 _IPPROTO_TCP, _NETLINK_ROUTE = 6, 0
 _CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag that clone takes (CLONE_NEWTIME is clone3's and unshare's)
-# Terminals take typed input (TIOCSTI, TIOCLINUX, TIOCCONS); FIOSETOWN and SIOCSPGRP send signals to strangers.
-_IOCTLS = (0x5412, 0x541C, 0x541D, 0x8901, 0x8902)
-_FCNTLS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: the same by another door
+# Terminals take typed input (TIOCSTI, TIOCLINUX, TIOCCONS); FIOSETOWN and SIOCSPGRP send signals to strangers;
+# FS_IOC_SETFLAGS (of two sizes), FS_IOC_FSSETXATTR and FS_IOC_SETVERSION change files that are open for reading alone.
+_IOCTLS = (0x5412, 0x541C, 0x541D, 0x8901, 0x8902, 0x40086602, 0x40046602, 0x401C5820, 0x40087602)
+# F_SETOWN, F_SETSIG, F_SETOWN_EX: signals by another door. F_SET_RW_HINT and F_SET_FILE_RW_HINT stay with a file that
+# is open for reading alone, for the next sandbox to read.
+_FCNTLS = (8, 10, 15, 1036, 1038)
+# What drops pages of a file from memory, or tells whether they lie there: MADV_COLD, MADV_PAGEOUT, RWF_NOWAIT.
+_MADVICE = (20, 21)
+_RWF_NOWAIT = 0x8
 # PR_SET_DUMPABLE hides memory from the parent's measure; PR_SET_CHILD_SUBREAPER and PR_SET_PTRACER reshape the tree.
 _PRCTLS = (PR_SET_DUMPABLE, 36, 0x59616D61)
 
 # BPF_LD|W|ABS, BPF_JMP|…, BPF_ALU|AND, BPF_RET
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_EPERM, _ENOSYS = _ERRNO | 1, _ERRNO | 38
+_EPERM, _EINVAL, _ENOSYS, _ENOTSUP = _ERRNO | 1, _ERRNO | 22, _ERRNO | 38, _ERRNO | 95
 _PRETEND = _ERRNO | 0  # not done, and answered with success
 _NUMBER_AT, _ARCHITECTURE_AT = 0, 4
 _X32_BIT = 0x40000000
@@ -154,9 +196,10 @@ class Step(NamedTuple):
     value: int
 
 
-def program(machine: str, parent_pid: int | None, *, loopback: bool = False) -> tuple[Step, ...]:
+def program(machine: str, parent_pid: int | None, *, loopback: bool = False, metadata: bool = True) -> tuple[Step, ...]:
     """The filter for `machine` (a key of MACHINES); `parent_pid` may not be signalled.
 
+    metadata: modes, owners, times and attributes of files may be changed.
     loopback: TCP sockets may be opened as well, and the one kind of netlink socket that lists the interfaces, which
     gloo and NCCL ask for before they listen.
     """
@@ -185,6 +228,11 @@ def program(machine: str, parent_pid: int | None, *, loopback: bool = False) -> 
 
     for numbers in REFUSED.values():
         answer(numbers, _EPERM)
+    if not metadata:
+        for numbers in METADATA.values():
+            answer(numbers, _PRETEND)
+        for numbers in ATTRIBUTES.values():
+            answer(numbers, _ENOTSUP)
     answer(_CLONE3, _ENOSYS)  # its flags are behind a pointer; the C library falls back to clone
     # Nobody leaves the process group, so that one killpg reaches the whole tree, fork-runners included. Answered with
     # success, because programs that ask for a session of their own (subprocess, compilers) do not need it.
@@ -203,6 +251,9 @@ def program(machine: str, parent_pid: int | None, *, loopback: bool = False) -> 
     examine(_PRLIMIT64, 0, *equal(0, _ALLOW), otherwise=_EPERM)
     examine(_IOCTL, 1, *(step for value in _IOCTLS for step in equal(value, _EPERM)))
     examine(_FCNTL, 1, *(step for value in _FCNTLS for step in equal(value, _EPERM)))
+    answer(_FADVISE64, _PRETEND)  # advice is no more than that
+    examine(_MADVISE, 2, *(step for value in _MADVICE for step in equal(value, _EINVAL)))
+    examine(_PREADV2, 5, Step(_ANY_BIT, 0, 1, _RWF_NOWAIT), Step(_RETURN, 0, 0, _ENOTSUP))
     examine(
         _PRCTL,
         0,
@@ -236,7 +287,7 @@ def _network_sockets() -> tuple[Step, ...]:
     return (Step(_EQUAL, 0, len(interfaces), _AF_NETLINK), *interfaces, *internet)
 
 
-def install(parent_pid: int | None, *, loopback: bool = False) -> None:
+def install(parent_pid: int | None, *, loopback: bool = False, metadata: bool = True) -> None:
     """Put the filter on every thread of this process, for good; arguments as for `program`.
 
     Raises:
@@ -245,7 +296,8 @@ def install(parent_pid: int | None, *, loopback: bool = False) -> None:
     machine = platform.machine()
     if machine not in MACHINES:
         raise OSError(38, f"no seccomp filter for {machine}")
-    code = b"".join(struct.pack("=HBBI", *step) for step in program(machine, parent_pid, loopback=loopback))
+    steps = program(machine, parent_pid, loopback=loopback, metadata=metadata)
+    code = b"".join(struct.pack("=HBBI", *step) for step in steps)
     buffer = ctypes.create_string_buffer(code, len(code))
     fprog = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
     no_new_privileges()

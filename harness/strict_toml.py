@@ -32,17 +32,33 @@ def decode(text: str, shape: type[T]) -> T:
         TomlError: not TOML, an unknown or missing key, a value of the wrong type or one that `shape` refuses.
     """
     try:
-        return msgspec.convert(tomllib.loads(text), shape)
+        tree = tomllib.loads(text)
+        _check_integers(tree)
+        return msgspec.convert(tree, shape)
     except tomllib.TOMLDecodeError as error:
         where = _SYNTAX_LINE.search(str(error))
-        what = _SYNTAX_LINE.sub("", printable(str(error), 200))
+        what = _SYNTAX_LINE.sub("", _one_line(error, 200))
         raise TomlError(f"not valid TOML: {what}", int(where["line"]) if where else None) from None
     except msgspec.ValidationError as error:
-        raise _explained(printable(str(error), 300), text) from None
+        raise _explained(_one_line(error, 300), text) from None
     except RecursionError:
         raise TomlError("not valid TOML: nested too deeply") from None
     except ValueError as error:  # a number of more digits than Python converts, a date that is none
-        raise TomlError(f"not valid TOML: {printable(str(error), 200)}") from None
+        raise TomlError(f"not valid TOML: {_one_line(error, 200)}") from None
+
+
+def _check_integers(tree: object) -> None:
+    """TOML's have 64 bits, tomllib's have no end, and what has thousands of digits can't even be printed."""
+    if isinstance(tree, dict | list):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            _check_integers(item)
+    elif isinstance(tree, int) and not -(2**63) <= tree < 2**63:
+        raise ValueError("an integer beyond 64 bits")
+
+
+def _one_line(error: Exception, limit: int) -> str:
+    """What an error says; it may quote a key of the file, which may hold anything."""
+    return " ".join(printable(str(error), limit).split())
 
 
 def _explained(message: str, text: str) -> TomlError:
@@ -65,5 +81,5 @@ def _join(place: str, key: str) -> str:
 def _line_of(key: str, text: str) -> int | None:
     """The line that sets `key`, where it is plain to see."""
     match = re.search(rf"^[^#\n]*?\b{re.escape(key)}\b[\"']?\s*=", text, re.MULTILINE)
-    match = match or re.search(rf"^\s*\[+[^\]\n]*\b{re.escape(key)}\s*\]", text, re.MULTILINE)
+    match = match or re.search(rf"^[ \t]*\[+[^\]\n]*\b{re.escape(key)}[ \t]*\]", text, re.MULTILINE)
     return text.count("\n", 0, match.start()) + 1 if match else None

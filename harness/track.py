@@ -6,6 +6,7 @@ Loading checks everything, so that a value of type Track makes sense as a whole.
 import hashlib
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ TRACKS = Path(__file__).parent / "tracks"
 
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
 _MAX_FILE = 64 * 1024  # bytes
+_MOST = 1e12  # of any number: nothing here is larger, and the harness reckons with products of them
 
 
 def _require(holds: bool, otherwise: str) -> None:
@@ -149,6 +151,18 @@ class TrackFile(_Part, frozen=True, kw_only=True):
             getattr(self.ranking, gain) is not None and getattr(self.ranking, other) is None,
             f"{self.objective} needs ranking.{gain} and takes no {other}",
         )
+        for name, value in _numbers(self):
+            _require(value <= _MOST, f"{name} must be at most {_MOST:g}")
+
+
+def _numbers(part: _Part) -> Iterator[tuple[str, float]]:
+    """Every number of a table and of those in it, with its key."""
+    for name in part.__struct_fields__:
+        value = getattr(part, name)
+        if isinstance(value, _Part):
+            yield from _numbers(value)
+        elif isinstance(value, int | float):
+            yield name, value
 
 
 class Track(TrackFile, frozen=True, kw_only=True):

@@ -14,7 +14,9 @@ the visible token out, and a cheat could hide behind what that gains.
 At the end the twin gets a few whole windows, exactly as the scorer got them. Answers that differ there come from state,
 randomness or coupling between rows; they only choose the message, never the verdict.
 
-Not covered: validation text inside the source or the artifact, which the twin knows as well as the scorer.
+Not covered: validation text inside the source or the artifact, which the twin knows as well as the scorer; a state that
+learns so little from scored text, a number or two, that the twin soon learns the same from its own questions; and what
+the scorer leaves in the machine for its twin to find (harness/page_cache.py is about the widest way that we know).
 """
 
 import heapq
@@ -142,7 +144,8 @@ def interrogate(
                 raise BadOutput("predict gave logits that are no numbers, where the twin was asked")
             normal = log_softmax(logits[row].astype(np.float64))
             log_probs[target] = normal[stream[target]]
-            excess[target] = own[row] - normal[tokens[row, cuts[row] + 1]]
+            foreign = normal[tokens[row, cuts[row] + 1]]
+            excess[target] = 0.0 if own[row] == foreign else own[row] - foreign  # both may be −inf
         observe(len(log_probs), len(sample))
     return Answers(
         log_probs=np.array([log_probs[target] for target in sample]),
@@ -198,7 +201,7 @@ def compare(scorer: Floats, answers: Answers, seed: int) -> TwinReport:
     kind: Literal["honest", "looks-ahead", "not-normalised", "unrepeatable", "too-noisy"] = "honest"
     if p_value >= MEAN_ALPHA and largest <= SINGLE_LIMIT_NATS:
         if not MEAN_LIMIT_NATS + reach <= BLIND_LIMIT_NATS:
-            kind = "too-noisy"
+            kind = "unrepeatable" if repeat > BLIND_LIMIT_NATS else "too-noisy"
     else:
         if repeat > max(MEAN_LIMIT_NATS, mean / 10):
             kind = "unrepeatable"
@@ -228,8 +231,8 @@ _WHY = {
     "(a patched or unfinished softmax, a mixture without normalisation)",
     "too-noisy": "single answers differ so wildly, for better and worse, that an advantage could hide among them; the "
     "scorer and its twin must say the same up to the noise of their arithmetic",
-    "unrepeatable": "even the very same rows are not answered the same: something carries over from rows seen before, "
-    "is random (dropout left on), or couples the rows of a batch",
+    "unrepeatable": "even the very same rows are not answered the same ({repeat:.4f} nats a token apart): something "
+    "carries over from rows seen before, is random (dropout left on), or couples the rows of a batch",
 }
 
 
@@ -237,9 +240,10 @@ def explain(report: TwinReport) -> str:
     """One paragraph for the contestant; empty for an honest report."""
     if report.kind == "honest":
         return ""
+    why = _WHY[report.kind].format(repeat=report.repeat_nats)
     return (
-        f"at {report.sampled} sampled targets the scorer was better than the same artifact without the text after the "
-        f"target by {report.advantage_nats:.4f} nats a token (99.9 % interval {report.low_nats:.4f} to "
-        f"{report.high_nats:.4f}, at most {MEAN_LIMIT_NATS} is noise; largest difference {report.largest_nats:.2f}, at "
-        f"most {SINGLE_LIMIT_NATS}): {_WHY[report.kind]}"
+        f"at {report.sampled} sampled targets the scorer's answers were worth {report.advantage_nats:+.4f} nats a "
+        "token beside those of the same artifact without the text after the target (99.9 % interval "
+        f"{report.low_nats:.4f} to {report.high_nats:.4f}, at most {MEAN_LIMIT_NATS} is noise; largest difference "
+        f"{report.largest_nats:.2f}, at most {SINGLE_LIMIT_NATS}): {why}"
     )

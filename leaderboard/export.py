@@ -1,6 +1,7 @@
 """Runs as a table for other programs: csv, parquet or json, one row a run, every run whether ranked or not."""
 
 import io
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from leaderboard.text import plain
 SUFFIXES = (".csv", ".parquet", ".json")
 
 _TEXT_CAP = 500  # characters of a csv cell
-_FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+# Where a cell begins, and behind a semicolon, which separates cells wherever the comma is for decimals.
+_FORMULA = re.compile('(^|;[ "]*)(?=[-=+@＝＋－＠])')
 
 Value = str | int | float | bool | None
 
@@ -122,8 +124,7 @@ def export_runs(runs: Sequence[Summary], path: Path, retracted: Mapping[str, str
 
 def spreadsheet_text(text: str) -> str:
     """A cell that no spreadsheet takes for a formula: one line, with an apostrophe before a dangerous start."""
-    line = plain(text, _TEXT_CAP)
-    return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
+    return _FORMULA.sub(r"\1'", plain(text, _TEXT_CAP))
 
 
 def _signed(run: Summary, unsigned: Collection[str]) -> bool | None:

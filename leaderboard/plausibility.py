@@ -11,13 +11,23 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from harness.result import Device, Level, Record, Score, SourceFile, Tier, Times, TwinReport, source_sha256
+from harness.result import (
+    BELOW_FLOOR_NATS,
+    Device,
+    Level,
+    Record,
+    Score,
+    SourceFile,
+    Tier,
+    Times,
+    TwinReport,
+    source_sha256,
+)
 from leaderboard.store import Held
 
 # The lowest score below its curve's last quarter among the first records is 0.005 nats; weights that are averaged, and
 # what only training has (dropout, smoothed labels), are worth some hundredths more.
 BELOW_CURVE_NATS: Final = 0.1
-BELOW_FLOOR_NATS: Final = 0.001  # the generator's own loss is an average, too
 CLOCK_SLACK: Final = timedelta(minutes=10)  # between the clocks of two machines
 TIMES_SLACK_S: Final = 0.01  # for rounding
 

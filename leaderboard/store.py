@@ -29,6 +29,10 @@ SIGNATURE_SUFFIX = ".sig"
 LOCK_WAIT_S = 60.0  # an add takes milliseconds; whoever holds the lock for a minute is stuck
 
 
+class Unfit(UserError):  # noqa: N818 - the record's fault, not an error of the disk
+    """This record can't be stored here, now or later."""
+
+
 class Broken(NamedTuple):
     """A file that should hold a record and does not."""
 
@@ -88,14 +92,15 @@ class Store:
         signature: over `encode(record)`; lies beside the record, and is there before it.
 
         Raises:
-            UserError: the record is not valid, another one has its id, there is no space or no permission.
+            Unfit: the record is not valid, or another one has its id.
+            UserError: there is no space, no permission, somebody holds the lock.
         """
         try:
             check_writable(record)
             data = encode(record)
             decode(data)
         except (RecordError, UnicodeEncodeError) as error:
-            raise UserError(f"run {plain(record.run_id, 80)} cannot be recorded: {error}") from None
+            raise Unfit(f"run {plain(record.run_id, 80)} cannot be recorded: {error}") from None
         folder = self._results / record.track.id
         path = folder / f"{record.run_id}.json"
         with self._locked():
@@ -111,7 +116,7 @@ class Store:
             for other in self._results.glob(f"*/{path.name}"):
                 if other == path and _same(other, data):
                     return path
-                raise UserError(f"a different record named {record.run_id} is in {other.parent}; nothing was written")
+                raise Unfit(f"a different record named {record.run_id} is in {other.parent}; nothing was written")
             if signature is not None:
                 atomic.replace(signature_path(path), signature)
             atomic.replace(path, data)

@@ -22,7 +22,7 @@ from speedrun import console, judging
 from speedrun.command_line import Entry, Json, Reply, commands
 from speedrun.workspace import find_workspace
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 

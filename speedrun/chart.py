@@ -1,11 +1,11 @@
 """A curve drawn with braille dots: two dots wide and four high in every character. Pure text, no colour."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 BLANK = "\u2800"
+FARTHEST = 1e100  # from zero: the differences of what lies farther out may be no numbers, and an entry may log anything
 
 # The bit of each dot of a braille character, by row from the top and column from the left.
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -21,8 +21,8 @@ class Point(NamedTuple):
 def draw(points: Sequence[Point], width: int, height: int) -> list[str]:
     """`height` lines of `width` braille characters with the points joined from left to right.
 
-    x runs from the first to the last point, y from the lowest to the highest. Points that are not finite are left out;
-    without any, the lines are blank.
+    x runs from the first to the last point, y from the lowest to the highest. Points that are no numbers, or
+    farther out than FARTHEST, are left out; without any, the lines are blank.
     """
     columns, rows = 2 * width, 4 * height
     heights = _heights(_finite(points), columns)
@@ -64,7 +64,7 @@ def chart(points: Sequence[Point], width: int, height: int, x_unit: str = "s") -
 
 
 def _finite(points: Sequence[Point]) -> list[Point]:
-    return sorted(point for point in points if math.isfinite(point.x) and math.isfinite(point.y))
+    return sorted(point for point in points if abs(point.x) <= FARTHEST and abs(point.y) <= FARTHEST)
 
 
 def _trimmed(points: list[Point]) -> list[Point]:

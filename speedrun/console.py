@@ -2,9 +2,13 @@
 
 rich is imported only where something is printed by it, so that `speedrun --help` starts fast. Strangers' words reach it
 as Text, which reads no markup, and without control characters.
+
+GitHub's runner obeys what a step prints: a line that begins with `::` after any blanks, and `##[` wherever it stands.
+Where it says that it is there (GITHUB_ACTIONS), a blank is put between, in JSON the bracket is written as an escape.
 """
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 PIPE_COLUMNS = 1000
 ERROR_CAP = 2000  # characters of an error's line
 
+_COMMAND = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
+
 
 def answer(value: "Answer", *, json: bool) -> None:
     """Prints an answer. Raises BrokenPipeError when nobody reads on."""
@@ -27,6 +33,8 @@ def answer(value: "Answer", *, json: bool) -> None:
 
     if json:
         text = as_json(value).decode()
+        if _runner_listens():
+            text = text.replace("##[", "##\\u005b")
     elif isinstance(value, ShownSource):
         # As it ran, tabs and all; only what could drive the terminal is taken out.
         text = printable(value.text, len(value.text) + 1)
@@ -37,7 +45,7 @@ def answer(value: "Answer", *, json: bool) -> None:
         with screen.capture() as captured:  # rich's own answer to a broken pipe is to end the process
             pages.show(value, screen)
         text = captured.get()
-    sys.stdout.write(text)
+    sys.stdout.write(_no_command(text))
     sys.stdout.flush()
 
 
@@ -66,7 +74,16 @@ def console(stream: TextIO) -> "Console":
 
 def _error_stream_line(line: str) -> None:
     try:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(_no_command(line) + "\n")
         sys.stderr.flush()
     except OSError:
         pass  # nobody listens: the exit code still says it
+
+
+def _runner_listens() -> bool:
+    return "GITHUB_ACTIONS" in os.environ
+
+
+def _no_command(text: str) -> str:
+    """`text` with nothing that GitHub's runner obeys, where it is there; else as it is."""
+    return _COMMAND.sub(r"\1: ", text).replace("##[", "## [") if _runner_listens() else text

@@ -22,13 +22,14 @@ LINE = 600  # characters
 LOG_LINE = 200
 
 _HARMLESS = re.compile(r"[A-Za-z0-9_./-]+")
+_REFERENCE = re.compile(r"(?i)&#64;|&#35;|\bgh-(?=[0-9])")  # @ and #, as escape writes them
 
 Words = Callable[[str], str]
 
 
 def markdown(value: JudgedChange) -> str:
     """The page, safe to be put where markdown is read; ends with a newline."""
-    return _page(value, escape)
+    return _page(value, _unlinked)
 
 
 def show(value: JudgedChange, console: Console) -> None:
@@ -42,7 +43,7 @@ def _page(value: JudgedChange, words: Words) -> str:
         return words(plain(text, LINE))
 
     blocks = [
-        [_headline(value)],
+        [_headline(value, line)],
         [f"Base {_code(value.base[:12], line)}, head {_code(value.head[:12], line)}."],
         list(_refusals(value, line)),
         [f"- {line(remark)}" for remark in value.remarks],
@@ -54,8 +55,17 @@ def _page(value: JudgedChange, words: Words) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _headline(value: JudgedChange) -> str:
-    name = f": {plain(value.entry, 60)}" if value.entry and _HARMLESS.fullmatch(value.entry) else ""
+def _unlinked(text: str) -> str:
+    """`text` as markdown that shows just this text and, in a comment, calls nobody and links no issue.
+
+    GitHub looks for @name, #1 and GH-1 when character references have become characters again, so that a character
+    without width stands between; files of a repository, which render.escape is for, it leaves alone.
+    """
+    return _REFERENCE.sub(r"\g<0>&#8203;", escape(text))
+
+
+def _headline(value: JudgedChange, line: Words) -> str:
+    name = f": {line(value.entry)}" if value.entry and _HARMLESS.fullmatch(value.entry) else ""
     if value.accepted:
         return f"## ✓ accepted{name}" + ("" if value.trial is not None else " (without a trial run)")
     return f"## ✗ refused{name}"

@@ -2,19 +2,26 @@
 
 from harness import journal
 from harness.errors import UserError
-from leaderboard.store import Store
+from leaderboard.store import Store, Unfit
 from speedrun import console
 from speedrun.workspace import Workspace
 
 
 def recover(workspace: Workspace) -> None:
-    """Stores what dead runs left behind, and says so. One that can't be stored is put aside: it stops nobody."""
+    """Stores what dead runs left behind, and says so.
+
+    One that can never be stored is put aside: it stops nobody. One that the disk refuses today stays where it is, for
+    the next command.
+    """
     for record in journal.recover(workspace.cache):
         try:
             Store(workspace.results).add(record)
-        except UserError as error:
+        except Unfit as error:
             place = journal.put_aside(workspace.cache, record.run_id).relative_to(workspace.root)
             console.note(f"run {record.run_id} had ended without a word, and can't be stored ({error}); see {place}")
+            continue
+        except UserError as error:
+            console.note(f"run {record.run_id} is not stored yet ({error}); the next command tries again")
             continue
         journal.settle(workspace.cache, record.run_id)
         console.note(f"run {record.run_id} had ended without a word; its record says {record.verdict}")

@@ -77,7 +77,7 @@ def show_record(value: ShownRun, console: Console) -> None:
     for file in record.source.files:
         lines = file.text.count("\n") + (not file.text.endswith("\n") and bool(file.text))
         size = f"{lines:,} {'line' if lines == 1 else 'lines'}"
-        _print([("source", f"{plain(file.path, 200)} · {size} · sha256 {file.sha256[:12]}")], console)
+        _print([("source", f"{plain(file.path, 200)} · {size} · sha256 {_short_hash(file.sha256)}")], console)
     _print(_source_lines(record), console)
     _curve(record, console)
     _failure(record, console, None)
@@ -205,7 +205,7 @@ def _model_lines(record: Record) -> Iterator[tuple[str, str]]:
     if record.artifact:
         artifact = record.artifact
         files = f"{artifact.files} {'file' if artifact.files == 1 else 'files'}"
-        yield "artifact", f"{artifact.bytes:,} bytes in {files}, sha256 {artifact.sha256[:12]}"
+        yield "artifact", f"{artifact.bytes:,} bytes in {files}, sha256 {_short_hash(artifact.sha256)}"
     if record.peak_memory_gib is not None:
         yield "memory", f"{record.peak_memory_gib:.2f} GiB at most"
     yield from _used_lines(record.times)
@@ -294,9 +294,14 @@ def _short(calibration: Calibration) -> str:
     return f"{calibration.matmul_tflops:.3g} TFLOP/s, copy {calibration.copy_gbps:.3g} GB/s"
 
 
+def _short_hash(sha256: str) -> str:
+    """Enough of it to be told; a record that somebody wrote by hand may have any words there."""
+    return plain(sha256[:12], 12)
+
+
 def _source_lines(record: Record) -> Iterator[tuple[str, str]]:
     source = record.source
-    yield "", f"all of it: sha256 {source.sha256[:12]}; speedrun show {record.run_id} --source FILE prints one"
+    yield "", f"all of it: sha256 {_short_hash(source.sha256)}; speedrun show {record.run_id} --source FILE prints one"
     if source.git_commit:
         clean = {True: "nothing changed since", False: "with changes since", None: "changes unknown"}[source.git_clean]
         yield "commit", f"{plain(source.git_commit, 60)} ({clean})"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from harness.track import Track
-from leaderboard.table import count
+from leaderboard.table import NOTHING, count
 from leaderboard.text import plain
 
 _RULES_CAP = 20_000  # characters of a paragraph
@@ -39,7 +39,7 @@ def duration(seconds: float) -> str:
 
 
 def title(track: Track) -> str:
-    return plain(track.title, 200)
+    return plain(track.title, 200) or NOTHING
 
 
 def paragraphs(track: Track) -> list[str]:

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,8 +32,49 @@ from harness.result import (
     encode,
 )
 from leaderboard.schema import Summary, decode_summary
+from tests import tally as red_team
 
 BEGINNING = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--page", metavar="FILE", help="Write the groups that ran to the red team's page, totals to README."
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is quick and adds rows to the red team's table belongs to both runs."""
+    for item in items:
+        if "tally" in getattr(item, "fixturenames", ()) and item.get_closest_marker("redteam") is None:
+            item.add_marker(pytest.mark.everyday)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """The red team's table, where one of its tests ran."""
+    stats = terminalreporter.stats
+    reports = [each for each in (*stats.get("passed", ()), *stats.get("failed", ())) if each.when == "call"]
+    rows = red_team.rows_of(reports)
+    if not rows:
+        return
+    terminalreporter.section("red team")
+    for line in red_team.lines(rows):
+        terminalreporter.write_line(line)
+    if config.getoption("page"):
+        if exitstatus != 0:
+            terminalreporter.write_line("the page is not written: a test failed")
+            return
+        page, readme = Path(config.getoption("page")), Path(__file__).resolve().parents[1] / "README.md"
+        rows = red_team.merged(page.read_text() if page.exists() else "", rows)
+        page.write_text(red_team.page(rows))
+        readme.write_text(red_team.quoted(readme.read_text(), rows))
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """`tally("attack", level=…, expected="stopped", got="stopped")` adds a row to the table of `make redteam`."""
+    return red_team.row_of(request.node)
 
 
 def _sha256(text: str) -> str:

@@ -10,6 +10,7 @@ from leaderboard.signatures import line_faults
 from leaderboard.store import MAINTAINERS_NAME, Store
 from speedrun.answers import Audited
 from speedrun.known_facts import known_facts
+from speedrun.recovery import recover
 from speedrun.workspace import Workspace
 
 
@@ -21,6 +22,7 @@ def audit(workspace: Workspace, track_id: str | None) -> Audited:
     """
     if track_id is not None:
         find_track(track_id, workspace.tracks)
+    recover(workspace)
     everything = Store(workspace.results).read_all(track_id)
     duels = DuelStore(workspace.duels).load(track_id)
     ruled = rulings.load(workspace.rulings)

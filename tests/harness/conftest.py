@@ -21,6 +21,7 @@ from harness.runner import run_entry
 from harness.sandbox import choose
 from harness.track import Track, load_track
 
+ROOT = Path(__file__).resolve().parents[2]
 TRACK = """
 id = "tiny"
 version = 1
@@ -72,6 +73,15 @@ def prose(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     # As if it were a track's own: imported text is never ranked.
     official = msgspec.structs.replace(ready.manifest, source=Source(kind="generator", seed=0))
     return Prepared(official, ready.folder)
+
+
+@pytest.fixture(scope="session")
+def tales(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """The embedded data set, generated once for all test processes."""
+    shared = tmp_path_factory.getbasetemp().parent / "tales"
+    shared.mkdir(exist_ok=True)
+    with FileLock(shared / "lock"):
+        return prepare(find("tales", ROOT / "data" / "datasets", shared), shared)
 
 
 @pytest.fixture
@@ -150,6 +160,7 @@ def run_folder(
             ranks=ranks,
         )
         options.setdefault("calibrate", lambda accelerators, threads: ())  # a second of every run
+        options.setdefault("forget", lambda trees: None)  # other tests read the disk, too, and it takes seconds
         return run_entry(request, watch, clock=clock, **options), events
 
     return run

@@ -85,6 +85,11 @@ def connect_tcp(address, port):
         sock.connect((address, port))
 
 
+def send_datagram(address, port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"hello", (address, port))
+
+
 def call(number, *arguments):
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
@@ -94,12 +99,57 @@ def call(number, *arguments):
     return answer
 
 
+def number_of(x86_64, aarch64):
+    """A system call's number here."""
+    return x86_64 if os.uname().machine == "x86_64" else aarch64
+
+
+def in_a_child(attempt):
+    """What it does to a process ends with the child. Raises the OSError that the child met."""
+    child = os.fork()
+    if child == 0:
+        try:
+            attempt()
+        except OSError as error:
+            os._exit(error.errno)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code != 0:
+        raise OSError(code, "refused")
+
+
 def ptrace(pid):
-    call(101 if os.uname().machine == "x86_64" else 117, 16, pid)
+    """Without stopping it, and only as long as the child lives."""
+    in_a_child(lambda: call(number_of(101, 117), 0x4206, pid, 0, 0))  # PTRACE_SEIZE
+
+
+def ptrace_sibling():
+    other = os.fork()
+    if other == 0:
+        while True:
+            signal.pause()
+    try:
+        ptrace(other)
+    finally:
+        os.kill(other, signal.SIGKILL)
+        os.waitpid(other, 0)
 
 
 def limit(pid):
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (10, 10))
+    """Sets a limit to what it is."""
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, resource.prlimit(pid, resource.RLIMIT_NOFILE))
+
+
+def peek(pid, address, size_bytes):
+    """Another process's memory; this one's where `pid` is 0."""
+    with open(f"/proc/{pid or 'self'}/mem", "rb", buffering=0) as memory:
+        memory.seek(address)
+        return memory.read(size_bytes).decode("latin-1")
+
+
+def peek_at_itself():
+    text = ctypes.create_string_buffer(b"its own")
+    return peek(0, ctypes.addressof(text), 7)
 
 
 def kill(pid):
@@ -107,7 +157,7 @@ def kill(pid):
 
 
 def thread_signal(pid):
-    call(234 if os.uname().machine == "x86_64" else 131, pid, pid, 0)
+    call(number_of(234, 131), pid, pid, 0)
 
 
 def pidfd(pid):
@@ -120,6 +170,52 @@ def spread(pid):
 
 def slow_down(pid):
     os.setpriority(os.PRIO_PROCESS, pid, 19)
+
+
+def ask_for_ring():
+    """io_uring_setup: a second door to most system calls."""
+    parameters = ctypes.create_string_buffer(120)
+    os.close(call(425, 1, ctypes.addressof(parameters)))
+
+
+def ask_for_keys():
+    call(number_of(250, 219), 0, -3, 1)  # KEYCTL_GET_KEYRING_ID of the session's
+
+
+def ask_for_segment():
+    """System V shared memory outlives who makes it; this one is taken away again."""
+    made = call(number_of(29, 194), 0, 4096, 0o1600)  # shmget, IPC_CREAT
+    call(number_of(31, 195), made, 0, 0)  # shmctl, IPC_RMID
+
+
+def ask_for_users():
+    in_a_child(lambda: call(number_of(272, 97), 0x10000000))  # unshare(CLONE_NEWUSER)
+
+
+def ask_for_file_system():
+    """fsopen: the first step of a mount."""
+    name = ctypes.create_string_buffer(b"tmpfs")
+    os.close(call(430, ctypes.addressof(name), 0))
+
+
+def set_clock():
+    """Sets the length of the clock's tick to what it is: allowed to whoever may set the clock."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    timex = ctypes.create_string_buffer(256)  # struct timex; `modes` comes first
+    for modes in (0, 0x4000):  # look, ADJ_TICK
+        ctypes.c_uint.from_buffer(timex).value = modes
+        if libc.adjtimex(timex) < 0:
+            raise OSError(ctypes.get_errno(), "refused")
+
+
+def dump_core():
+    for value in (0, MIB):
+        resource.setrlimit(resource.RLIMIT_CORE, (value, value))
+    child = os.fork()
+    if child == 0:
+        os.abort()
+    if not os.WCOREDUMP(os.waitpid(child, 0)[1]):
+        raise PermissionError(errno.EPERM, "no core was dumped")
 
 
 def new_session():
@@ -146,7 +242,10 @@ def limits():
 
 
 def raise_limit():
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 20, 1 << 20))
+    """Lower, then back up: that alone shows whether any limit can be raised."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for value in (hard - 1, hard):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (value, value))
 
 
 def capabilities():
@@ -228,9 +327,8 @@ def hard_link_out(path):
 
 def close_scratch():
     folder = Path(os.environ["TMPDIR"]) / "closed"
-    folder.mkdir()
+    folder.mkdir(0o300)  # chmod does nothing at level landlock
     (folder / "hidden").write_bytes(b"x")
-    folder.chmod(0o300)
 
 
 def nest(depth):
@@ -238,6 +336,47 @@ def nest(depth):
     for _ in range(depth):
         os.mkdir("d" * 100)
         os.chdir("d" * 100)
+
+
+def size_of(path):
+    return os.stat(path).st_size
+
+
+def mark(path):
+    """Notes in a file's metadata: mode, times, an attribute; whoever looks sees which of them came through."""
+    with contextlib.suppress(OSError):
+        os.chmod(path, 0o711)
+    with contextlib.suppress(OSError):
+        os.utime(path, (12345, 12345))
+    with contextlib.suppress(OSError):
+        os.setxattr(path, "user.note", b"1")
+
+
+def read_pages(path, numbers):
+    """Brings single pages of a file into memory."""
+    with open(path, "rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        for number in numbers:
+            os.pread(file.fileno(), 1, number * mmap.PAGESIZE)
+
+
+def pages_in_memory(path, count):
+    """Asking brings them in, so that it can be asked once."""
+    found = []
+    with open(path, "rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        for number in range(count):
+            with contextlib.suppress(BlockingIOError):
+                os.preadv(file.fileno(), [bytearray(1)], number * mmap.PAGESIZE, os.RWF_NOWAIT)
+                found.append(number)
+    return found
+
+
+def lay_traps(path):
+    """For a parent that reads scratch: a link out of it, and a pipe that nobody writes to."""
+    os.symlink(path, Path(os.environ["TMPDIR"]) / "link")
+    with contextlib.suppress(OSError):
+        os.mkfifo(Path(os.environ["TMPDIR"]) / "pipe")
 
 
 # ------------------------------------------------------------------------------------------------ destructive
@@ -298,6 +437,16 @@ def memory_bomb_by_files():
             os.write(fd, bytes(MIB))
 
 
+def hold_for_a_moment(size_bytes):
+    """Memory that is given back before the parent looks again; no limit of a process sees it."""
+    files = [os.memfd_create("m") for _ in range(0, size_bytes, 8 * MIB)]
+    for fd in files:
+        for _ in range(8):
+            os.write(fd, bytes(MIB))
+    for fd in files:
+        os.close(fd)
+
+
 def fill():
     """Fill scratch with files; the number of bytes that went in."""
     total = 0
@@ -309,10 +458,11 @@ def fill():
 
 
 def fill_file(path, size_bytes):
-    with open(path, "wb", buffering=0) as file:
-        for _ in range(0, size_bytes, MIB):
-            if file.write(bytes(MIB)) < MIB:
-                file.write(bytes(MIB))
+    """The file stays open: what nobody holds in /dev/shm goes away with any other sandbox of the same user."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    for _ in range(0, size_bytes, MIB):
+        if os.write(fd, bytes(MIB)) < MIB:
+            os.write(fd, bytes(MIB))
 
 
 def fill_unlinked():
@@ -339,28 +489,26 @@ def print_lines(text, count):
         print(text, number, flush=True)
 
 
-def daemon():
-    """A child that left the process group, lost its parent, and goes on; it keeps the socket open."""
+def outlive(end):
+    """A daemon: it leaves the process group, loses its parent and forks on, each parent dying at once, so that who
+    looks and kills never catches up. When `end` exists it says that it is still there; after half a minute it stops."""
+    begun, begin = os.pipe()
     if os.fork() == 0:
         os.setsid()
-        if os.fork() == 0:
-            os.setsid()
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            while True:
-                signal.pause()
-        os._exit(0)
-    os.wait()
-
-
-def fork_runner():
-    """Forks without end, each parent dying at once: a sweep that looks and kills never catches up."""
-    if os.fork() == 0:
-        while True:
-            try:
+        if os.fork() != 0:
+            os._exit(0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.closerange(1, 3)  # the parent waits for the end of the output
+        os.write(begin, b"1")
+        latest_s = time.monotonic() + 30
+        while not os.path.exists(end) and time.monotonic() < latest_s:
+            with contextlib.suppress(OSError):
                 if os.fork() != 0:
                     os._exit(0)
-            except OSError:
-                pass
+        _parent.sendall(b'{"value": "still here"}\n')
+        os._exit(0)
+    os.wait()
+    os.read(begun, 1)
 
 
 def stopped():
@@ -388,7 +536,8 @@ def run(parent, lines):
 
 
 def main():
-    parent = socket.socket(fileno=int(sys.argv[1]))
+    global _parent
+    _parent = parent = socket.socket(fileno=int(sys.argv[1]))
     lines = parent.makefile("rb")
     policy = msgspec.json.decode(lines.readline(), type=Policy)
     report = lockdown.apply(policy)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from harness.dialogue import Ending
-from harness.gates import MOST_CALL_TOKENS, hold_to_parameters, hold_to_tokens, windows
+from harness.gates import MOST_CALL_TOKENS, hold_to_floor, hold_to_parameters, hold_to_tokens, windows
 from harness.protocol import Ready
 from harness.result import Verdict
 from harness.track import Gates
@@ -67,4 +67,17 @@ def test_as_many_tokens_as_the_track_asks_for():
 def test_fewer_tokens_than_the_track_asks_for(declared, said):
     with pytest.raises(Ending, match=said) as ending:
         hold_to_tokens(declared, Gates(declared_tokens_min=1_000))
+    assert ending.value.verdict is Verdict.RULE_VIOLATION
+
+
+@pytest.mark.parametrize("loss_nats", [0.2285, 0.2296, 3.0])
+def test_a_loss_above_the_floor_or_a_hair_below_it_passes(loss_nats):
+    hold_to_floor(loss_nats, 0.2296 - 0.0002)
+    hold_to_floor(loss_nats, None)
+
+
+@pytest.mark.parametrize("loss_nats", [0.2, 0.0, -1.0, math.nan])
+def test_nobody_beats_who_wrote_the_text(loss_nats):
+    with pytest.raises(Ending, match="knows the text itself") as ending:
+        hold_to_floor(loss_nats, 0.2296)
     assert ending.value.verdict is Verdict.RULE_VIOLATION

@@ -84,7 +84,7 @@ class TestPolicy:
 
     def test_limits_of_a_process(self, mounts: Mounts) -> None:
         bounded = policy(Level.LANDLOCK, mounts, memory_bound="cgroup", others=100).rlimits
-        assert bounded == {"NPROC": 120, "NOFILE": 50, "FSIZE": 300, "CORE": 0, "MSGQUEUE": 0}
+        assert bounded == {"NPROC": 120, "NOFILE": 50, "FSIZE": 300, "CORE": 0, "MEMLOCK": 0, "MSGQUEUE": 0}
         polled = policy(Level.LANDLOCK, mounts, memory_bound="polled")
         assert polled.rlimits["DATA"] == 1000
         assert "DATA" not in policy(Level.LANDLOCK, mounts, cards=ONE_CARD).rlimits

@@ -17,7 +17,7 @@ from harness.result import Level
 from harness.sandbox import choose
 from harness.sandbox_levels import Trial, trial_here
 from harness.sandbox_output import TAIL_BYTES, Output
-from harness.sandbox_watch import sizes_below
+from harness.sandbox_shm import sizes_below
 
 MIB = 2**20
 

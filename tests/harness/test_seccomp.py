@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from harness.seccomp import MACHINES, REFUSED, Step, program
+from harness.seccomp import ATTRIBUTES, MACHINES, METADATA, REFUSED, Step, program
 
 ALLOW = 0x7FFF0000
 KILL = 0x80000000
@@ -76,7 +76,7 @@ def test_refused_whatever_the_arguments(machine: str, judge) -> None:
 
 def test_no_number_is_listed_twice(machine: str) -> None:
     column = MACHINES[machine].column
-    numbers = [pair[column] for pair in REFUSED.values() if pair[column] is not None]
+    numbers = [pair[column] for pair in (REFUSED | METADATA | ATTRIBUTES).values() if pair[column] is not None]
     assert len(numbers) == len(set(numbers))
 
 
@@ -85,6 +85,36 @@ def test_ordinary_calls_pass(judge) -> None:
     memfd_create, exit_group = (319, 279), (231, 94)
     for numbers in (read, write, openat, mmap, futex, execve, memfd_create, exit_group):
         assert judge(numbers, 1, 2, 3) == ALLOW
+
+
+def test_metadata_is_kept_where_the_user_owns_what_the_harness_owns(machine: str) -> None:
+    column, audit = MACHINES[machine].column, MACHINES[machine].audit
+    for table, refusal in ((METADATA, errno_of(0)), (ATTRIBUTES, errno_of(errno.ENOTSUP))):
+        for pair in table.values():
+            if pair[column] is not None:
+                kept = program(machine, PARENT, metadata=False)
+                assert verdict(kept, pair[column], 1, 2, architecture=audit) == refusal
+                assert verdict(program(machine, PARENT), pair[column], 1, 2, architecture=audit) == ALLOW
+
+
+def test_notes_on_files_open_for_reading_are_refused(judge) -> None:
+    ioctl, fcntl = (16, 29), (72, 25)
+    for request in (0x40086602, 0x401C5820):  # FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR
+        assert judge(ioctl, 3, request, 0) == errno_of(errno.EPERM)
+    for hint in (1036, 1038):  # F_SET_RW_HINT, F_SET_FILE_RW_HINT
+        assert judge(fcntl, 3, hint, 0) == errno_of(errno.EPERM)
+
+
+def test_nobody_asks_which_pages_lie_in_memory(judge) -> None:
+    fadvise, madvise, preadv2, mincore = (221, 223), (28, 233), (327, 286), (27, 232)
+    assert judge(mincore, 0, 4096, 0) == errno_of(errno.EPERM)
+    assert judge(fadvise, 3, 0, 0, 4) == errno_of(0)  # POSIX_FADV_DONTNEED: answered, not done
+    for advice in (20, 21):  # MADV_COLD, MADV_PAGEOUT
+        assert judge(madvise, 0, 4096, advice) == errno_of(errno.EINVAL)
+    for advice in (4, 8, 14):  # MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE: allocators live on them
+        assert judge(madvise, 0, 4096, advice) == ALLOW
+    assert judge(preadv2, 3, 0, 1, 0, 0, 0x8) == errno_of(errno.ENOTSUP)  # RWF_NOWAIT
+    assert judge(preadv2, 3, 0, 1, 0, 0, 0) == ALLOW
 
 
 def test_foreign_architectures_are_killed(machine: str) -> None:

@@ -135,7 +135,7 @@ def test_a_cheat_is_found_and_named(cheat, kind):
     report = examine(cheat(), cheat())
     assert report.kind == kind
     assert report.advantage_nats > twin.MEAN_LIMIT_NATS
-    assert f"{report.advantage_nats:.4f} nats" in twin.explain(report)
+    assert f"{report.advantage_nats:+.4f} nats" in twin.explain(report)
 
 
 def test_strong_randomness_is_unrepeatable():
@@ -149,6 +149,25 @@ def test_a_twin_that_gives_nan_is_bad_output():
 
     with pytest.raises(BadOutput, match="no numbers"):
         examine(Model(), Silent())
+
+
+def test_foreign_text_that_a_model_calls_impossible_is_no_fault():
+    class Sure(Model):
+        """Gives probability zero to the token that the scored text never has."""
+
+        def logits(self, rows):
+            out = super().logits(rows)
+            out[..., VOCAB - 1] = -np.inf
+            return out
+
+    random = np.random.default_rng(2)
+    stream, spare = (random.integers(0, most, size=1001).astype(np.uint16) for most in (VOCAB - 1, VOCAB))
+    windows = Windows(1000, 32, 32)
+    scored = score(Sure(), stream, windows, 8)
+    sample = twin.draw(windows, 1)
+    said = twin.interrogate(Sure(), stream, spare, windows, scored, sample, rows=8, vocab_size=VOCAB, seed=1)
+    assert np.isfinite(said.own_excess).all()
+    assert twin.compare(scored[np.array(sample) - 1].astype(np.float64), said, 1).kind == "honest"
 
 
 def answers(log_probs):

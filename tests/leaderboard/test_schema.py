@@ -179,7 +179,7 @@ def test_what_an_upgrader_cannot_bring_up_is_a_broken_record(record_json):
 
 
 def test_the_size_is_bounded():
-    with pytest.raises(RecordError, match="at most 16,777,216"):
+    with pytest.raises(RecordError, match="at most 2,097,152"):
         decode(b" " * (RECORD_CAP_BYTES + 1))
 
 

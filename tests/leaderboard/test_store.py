@@ -184,7 +184,7 @@ def test_broken_records_are_named_and_skipped(store, make_record, tmp_path):
         f"cpu-smoke/{link}.json": "it is a link",
         f"cpu-smoke/{pipe}.json": "not a regular file",
         f"cpu-smoke/{folder_like}.json": "not a regular file",
-        f"cpu-smoke/{huge}.json": "16,777,217 bytes",
+        f"cpu-smoke/{huge}.json": "2,097,153 bytes",
         f"cpu-smoke/{newer}.json": "made by a newer version",
         "linked": "not a track's folder",
         "cpu-smoke/evil[2J .json": "schema",
