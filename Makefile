@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint workflows types contract unit bench clean
+.PHONY: demo test redteam redteam-page lint workflows types contract unit bench clean
 
 demo: $(STAMP)          ## install, train the baseline in the sandbox, show its verdict and the board
 	$(BIN)/speedrun run baseline --track cpu-1min
@@ -34,10 +34,17 @@ contract: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
+redteam: $(STAMP)       ## every attack and every fault, slow ones too, with a table of what was expected and what came
+	$(BIN)/pytest -q -n 2 --dist worksteal -m 'redteam or everyday'
+
+redteam-page: $(STAMP)  ## the same, with the table on docs/redteam.md
+	$(BIN)/pytest -q -n 2 --dist worksteal -m 'redteam or everyday' --page docs/redteam.md
+
 bench: $(STAMP)         ## every figure that README quotes
 	$(BIN)/python bench/overhead.py
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/evaluation.py
+	$(BIN)/python bench/detection.py
 
 clean:
 	rm -rf $(VENV) data/cache build *.egg-info

@@ -9,8 +9,10 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from data.manifest import Floor
 from data.prepare import Prepared
 from harness import journal
 from harness.errors import UserError
@@ -23,9 +25,12 @@ TESTS = Path(__file__).parent.parent
 
 
 def cases(kind):
-    found = sorted(path.parent for path in (TESTS / kind).glob("*/expect.toml"))
+    """Without the controls, which test_honest.py runs; those of several ranks are looked at more closely here, too."""
+    found = {path.parent: tomllib.loads(path.read_text()) for path in sorted((TESTS / kind).glob("*/expect.toml"))}
     return [
-        pytest.param(folder, tomllib.loads((folder / "expect.toml").read_text()), id=folder.name) for folder in found
+        pytest.param(folder, expect, id=folder.name)
+        for folder, expect in found.items()
+        if "control" not in expect or "ranks" in expect
     ]
 
 
@@ -83,16 +88,6 @@ def test_golden(folder, expect, run_folder, tmp_path):
         assert record.declared.metrics["left"] > 0
 
 
-@pytest.mark.sandbox
-@pytest.mark.parametrize(("folder", "expect"), cases("cheats"))
-def test_cheat(folder, expect, run_folder):
-    record, _ = run_folder(folder, track=expect.get("track"), skip=expect.get("skip"))
-    check(record, expect)
-    if "kind" in expect:
-        assert record.twin.kind == expect["kind"]
-    assert expect["seen"]
-
-
 def test_every_verdict_is_reached():
     reached = set()
     for kind in ("golden", "cheats"):
@@ -100,7 +95,7 @@ def test_every_verdict_is_reached():
             wanted = case.values[1]["verdict"]
             reached |= set(wanted if isinstance(wanted, list) else [wanted])
     here = {Verdict.INTERRUPTED, Verdict.INTERNAL_ERROR}  # by the tests below
-    assert reached | here == set(Verdict)
+    assert (reached - {"refused"}) | here == set(Verdict)
 
 
 @pytest.mark.sandbox
@@ -212,6 +207,18 @@ def test_a_run_at_every_level_that_this_machine_has(trial, run_folder, tmp_path)
     assert record.environment.sandbox.level is trial.level
     assert record.ranked == (trial.level is not Level.NONE)
     assert record.score.loss_nats < 4.5
+
+
+@pytest.mark.sandbox
+def test_a_loss_below_the_floor_is_no_score(run_folder, prose):
+    """As if the text's own writer had a loss of 5 nats: whoever is better knows the text."""
+    splits = dict(prose.manifest.splits)
+    splits["val"] = msgspec.structs.replace(splits["val"], floors=(Floor(targets=8_192, nats=5.0),))
+    known = Prepared(msgspec.structs.replace(prose.manifest, splits=splits), prose.folder)
+    record, _ = run_folder(TESTS / "golden" / "bigram", data=known)
+    assert record.verdict is Verdict.RULE_VIOLATION
+    assert "the entry knows the text itself" in record.reason
+    assert record.twin.kind == "honest"
 
 
 @pytest.mark.sandbox

@@ -1,0 +1,49 @@
+"""A recurrent net that stops when it learns no more."""
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Recurrent(nn.Module):
+    def __init__(self, vocab, width):
+        super().__init__()
+        self.token = nn.Embedding(vocab, width)
+        self.recurrence = nn.GRU(width, width, batch_first=True)
+        self.head = nn.Linear(width, vocab)
+
+    def forward(self, tokens):
+        return self.head(self.recurrence(self.token(tokens))[0])
+
+
+def setup(run):
+    return Recurrent(run.vocab_size, run.config.width)
+
+
+def pieces(run):
+    """int64 [rows, length + 1], a batch for each step, from random places of the first shard."""
+    config, data = run.config, run.train_tokens().shards[0]
+    random = np.random.default_rng(run.seed)
+    for _ in range(config.steps):
+        starts = random.integers(0, data.size - config.length, config.rows)
+        yield torch.from_numpy(np.stack([data[start : start + config.length + 1] for start in starts]).astype(np.int64))
+
+
+def train(run, model):
+    """Until the mean of ten losses is no longer better by a hundredth than that of the ten before."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=run.config.rate)
+    losses = []
+    for step, piece in enumerate(pieces(run), start=1):
+        loss = nn.functional.cross_entropy(model(piece[:, :-1]).flatten(0, 1), piece[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        run.log(step=step, tokens=step * piece[:, 1:].numel(), loss=loss)
+        if step >= 20 and np.mean(losses[-10:]) > np.mean(losses[-20:-10]) - 0.01:
+            break
+    return model
+
+
+def predict(model, tokens):
+    return model(tokens)

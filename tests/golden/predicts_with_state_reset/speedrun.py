@@ -1,0 +1,52 @@
+"""A recurrent net that reads in pieces and keeps its state between them, not between calls."""
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Streaming(nn.Module):
+    """Reads its rows in pieces of 32 tokens; what it has read lies in `state` until the next call begins."""
+
+    def __init__(self, vocab, width):
+        super().__init__()
+        self.token = nn.Embedding(vocab, width)
+        self.recurrence = nn.GRU(width, width, batch_first=True)
+        self.head = nn.Linear(width, vocab)
+        self.state = None
+
+    def forward(self, tokens):
+        self.state = None
+        logits = []
+        for piece in tokens.split(32, dim=1):
+            seen, self.state = self.recurrence(self.token(piece), self.state)
+            logits.append(self.head(seen))
+        return torch.cat(logits, dim=1)
+
+
+def setup(run):
+    return Streaming(run.vocab_size, run.config.width)
+
+
+def pieces(run):
+    """int64 [rows, length + 1], a batch for each step, from random places of the first shard."""
+    config, data = run.config, run.train_tokens().shards[0]
+    random = np.random.default_rng(run.seed)
+    for _ in range(config.steps):
+        starts = random.integers(0, data.size - config.length, config.rows)
+        yield torch.from_numpy(np.stack([data[start : start + config.length + 1] for start in starts]).astype(np.int64))
+
+
+def train(run, model):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=run.config.rate)
+    for step, piece in enumerate(pieces(run), start=1):
+        loss = nn.functional.cross_entropy(model(piece[:, :-1]).flatten(0, 1), piece[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        run.log(step=step, tokens=step * piece[:, 1:].numel(), loss=loss)
+    return model
+
+
+def predict(model, tokens):
+    return model(tokens)
