@@ -542,13 +542,13 @@ def _since(before_s: float | None, now_s: float | None) -> float | None:
 
 def _limits(request: RunRequest, ranks: int, *, training: bool) -> Limits:
     resources = request.track.resources
-    # What a scorer leaves in a /dev/shm that is the harness's own user's, its twin would find.
-    shared = request.level is Level.LANDLOCK and not training
+    # What a scorer leaves in a /dev/shm that is the harness's own user's, its twin would find: it gets none.
+    none_shared = request.level is Level.LANDLOCK and not training
     return Limits(
         memory_bytes=int(resources.memory_gib * 2**30),
         processes=resources.processes,
         scratch_bytes=resources.scratch_mib << 20,
-        shm_bytes=0 if shared else SHM_BYTES * ranks,
+        shm_bytes=0 if none_shared else SHM_BYTES * ranks,
         open_files=OPEN_FILES,
         threads=request.threads_a_rank * ranks,
         output_bytes=OUTPUT_BYTES,

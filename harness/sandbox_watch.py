@@ -114,6 +114,8 @@ class Watch:
         return None
 
     def _shm_breach(self) -> Breach | None:
+        if not self._limits.shm_bytes:
+            return None  # the entry can't write there: what comes is another program's
         came = (left for left in sandbox_shm.left_by(self._tree.user) if left.inode not in self._shm_before)
         total = sum(left.bytes for left in came)
         if total <= self._limits.shm_bytes:

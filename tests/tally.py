@@ -54,9 +54,9 @@ def rows_of(reports: Iterable[pytest.TestReport]) -> list[Row]:
 
 
 def merged(page_text: str, rows: list[Row]) -> list[Row]:
-    """The rows of a page, with those groups replaced that are among `rows`."""
-    fresh = {row.group for row in rows}
-    return sorted([*(row for row in rows_on(page_text) if row.group not in fresh), *rows])
+    """The rows of a page, with those replaced that are among `rows`, and these added."""
+    fresh = {row[:3] for row in rows}
+    return sorted([*(row for row in rows_on(page_text) if row[:3] not in fresh), *rows])
 
 
 def lines(rows: list[Row]) -> list[str]:

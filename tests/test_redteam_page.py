@@ -68,10 +68,10 @@ def test_a_failed_test_is_no_success():
     assert rows_of([report])[0].got == "FAILED (x)"
 
 
-def test_a_run_of_some_groups_keeps_the_others():
+def test_a_run_of_some_keeps_the_others():
     old = [Row("cheats", "a", "", "x", "x"), Row("honest", "b", "", "y", "y")]
-    new = [Row("honest", "c", "", "z", "z")]
-    assert merged(page(old), new) == [old[0], new[0]]
+    new = [Row("honest", "b", "", "z", "z"), Row("honest", "c", "", "z", "z")]
+    assert merged(page(old), new) == [old[0], *new]
 
 
 def test_readme_quotes_the_totals(text):

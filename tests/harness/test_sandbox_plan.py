@@ -44,6 +44,8 @@ class TestPolicy:
         assert policy(Level.NAMESPACES, mounts).write == ("/scratch", "/dev/shm", "/tmp")
         for level in (Level.UID, Level.LANDLOCK):
             assert policy(level, mounts).write == (str(mounts.run_folder / "scratch"), "/dev/shm")
+            none = policy(level, mounts, replace(LIMITS, shm_bytes=0))
+            assert none.write == (str(mounts.run_folder / "scratch"),)
 
     def test_only_the_system_python_and_the_run_can_be_read(self, mounts: Mounts) -> None:
         read = set(policy(Level.LANDLOCK, mounts).read)
