@@ -52,7 +52,14 @@ def run(request: RunRequest, attack: str, when: str, clock: Any) -> tuple[Record
         if isinstance(event, PhaseBegan):
             phases.append(event.phase)
 
-    record = run_entry(request, watch, clock=clock, launch=launch, calibrate=lambda accelerators, threads: ())
+    record = run_entry(
+        request,
+        watch,
+        clock=clock,
+        launch=launch,
+        calibrate=lambda accelerators, threads: (),
+        forget=lambda trees: None,
+    )
     settle(request.cache, record.run_id)
     return record, phases
 

@@ -237,7 +237,7 @@ def cores():
 
 
 def limits():
-    names = ("NPROC", "NOFILE", "FSIZE", "CORE", "DATA")
+    names = ("NPROC", "NOFILE", "FSIZE", "CORE", "DATA", "MEMLOCK")
     return {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}")) for name in names}
 
 

@@ -262,6 +262,7 @@ class TestKernel:
         assert found["NOFILE"] == [LIMITS.open_files] * 2
         assert found["FSIZE"] == [max(LIMITS.scratch_bytes, LIMITS.shm_bytes)] * 2
         assert found["CORE"] == [0, 0]
+        assert found["MEMLOCK"] == [0, 0]
         assert "refused" in confined.ask("raise_limit")
         assert confined.ask("cores") == {"value": LIMITS.threads}
         assert confined.ask("spread", 0) == {"refused": "EPERM"}
