@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,12 @@ from leaderboard.schema import Summary, decode_summary
 from tests import tally as red_team
 
 BEGINNING = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def pytest_configure() -> None:
+    """A suite that was started in the background ignores Ctrl-C; what it starts must not, or would never end."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

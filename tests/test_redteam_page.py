@@ -42,11 +42,13 @@ def test_every_cheat_is_on_the_page_with_what_its_folder_expects(text):
     assert {row.attack: row.expected for row in rows_on(text) if row.group == "cheats"} == wanted
 
 
-def test_every_honest_control_is_on_the_page_with_twenty_runs(text):
+def test_every_honest_control_is_on_the_page_and_none_was_flagged(text):
     controls = {name for name, expect in expectations("golden").items() if "control" in expect}
     rows = [row for row in rows_on(text) if row.group == "honest"]
     assert {row.attack for row in rows} == controls
-    assert {row.got for row in rows} == {"ok, 20 of 20"}
+    for row in rows:
+        passed, made = map(int, re.fullmatch(r"ok, (\d+) of (\d+)", row.got).groups())
+        assert passed == made >= 5, row
 
 
 def test_every_attack_on_the_sandbox_is_on_the_page(text):
