@@ -18,7 +18,8 @@ _HEAD = """# What the red team tried
 
 Every row is one attack, one fault or one honest control that was run here, in real sandboxes and real processes, with
 what must come and what came. `make redteam` runs all of it again; `make redteam-page` writes this page. Which levels
-stand here depends on the machine. [security.md](security.md) says what the rows mean.
+stand here depends on the machine. A control's row says in how many runs of how many it passed.
+[security.md](security.md) says what the rows mean.
 """
 
 
