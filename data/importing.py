@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from filelock import FileLock
 
-from data.manifest import MANIFEST, SPLITS, Manifest, Shard, Source, Split, replace_text, to_toml
+from data.manifest import BYTES, MANIFEST, SPLITS, Manifest, Shard, Source, Split, replace_text, to_toml
 from data.overlap import HeldOut
 from data.shards import shard_sha256, write_shard
 from harness.errors import UserError
@@ -184,7 +184,7 @@ def _write(
                 title=f"imported text: {', '.join(path.name for path in files)[:200]}",
                 version=1,
                 source=Source(kind="import", files=tuple(path.name for path in files)),
-                tokenizer="bytes",
+                tokenizer=BYTES,
                 vocab_size=256,
                 separator=SEPARATOR,
                 splits=splits,

@@ -22,6 +22,7 @@ from harness.strict_toml import TomlError, decode
 T = TypeVar("T")
 
 SPLITS = ("train", "val", "spare")
+BYTES = "bytes"  # the tokenizer whose tokens are the bytes of the text
 SLICE = "train-slice"  # a slice of the training stream that no submission gets: what a training loss is measured on
 HELD_OUT = (SLICE, "val", "spare")  # in this order they stand at the beginning of a source of ready-made rows
 MANIFEST = "manifest.toml"
@@ -111,6 +112,11 @@ class Split(_Part, frozen=True, kw_only=True):
     floors: tuple[Floor, ...] = ()
     left_out: int = 0  # training documents, not counted above, that share a run of tokens with a held-out one
 
+    @property
+    def bytes_a_token(self) -> float:
+        """Bytes of text, in the mean; 1 where they are not known."""
+        return self.bytes / self.tokens if self.bytes else 1.0
+
 
 class Manifest(_Part, frozen=True, kw_only=True):
     """A data set. Checked when made: what is loaded makes sense as a whole."""
@@ -119,7 +125,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
     title: str
     version: int
     source: Source
-    tokenizer: str  # "bytes", or the hub repository of one
+    tokenizer: str  # BYTES, or the hub repository of one
     tokenizer_revision: str = ""  # a commit, or what is still to be resolved to one
     tokenizer_sha256: str = ""  # of its tokenizer.json
     vocab_size: int

@@ -6,7 +6,7 @@ Nothing is trained or scored on a shard whose hash is wrong.
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,20 @@ from filelock import FileLock, Timeout
 
 from data import disk, fetching, tales
 from data.checking import check
-from data.manifest import MANIFEST, SPLITS, Manifest, Shard, Split, load_manifest, replace_text, resolved, to_toml
+from data.manifest import (
+    BYTES,
+    MANIFEST,
+    SPLITS,
+    Manifest,
+    Shard,
+    Split,
+    load_manifest,
+    replace_text,
+    resolved,
+    to_toml,
+)
 from data.shards import Tokens, is_there, open_shard, shard_sha256, write_shard
+from data.tokenizer import Tokenizer
 from data.watching import Silent, Watcher
 from harness.errors import UserError
 
@@ -46,6 +58,18 @@ class Prepared:
             parts.append(open_shard(path)[:left])
             left -= parts[-1].size
         return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint16), *parts])
+
+    def text(self, tokens: Sequence[int]) -> str | None:
+        """What these tokens say; None where the tokenizer does not lie beside the shards.
+
+        Raises UserError for a tokenizer.json that can't be used.
+        """
+        if self.manifest.tokenizer == BYTES:
+            return bytes(token for token in tokens if token < 256).decode("utf-8", "replace")
+        path = self.folder / fetching.TOKENIZER
+        if not path.is_file():
+            return None
+        return Tokenizer(path, self.manifest.tokenizer, self.manifest.vocab_size).decode(tokens)
 
     def link_train(self, into: Path, tokens: int | None) -> tuple[str, ...]:
         """Let the first `tokens` training tokens (None: all) appear in a folder; the file names in official order.

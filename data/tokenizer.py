@@ -1,5 +1,6 @@
 """A byte-level tokenizer of the hub: text to tokens, and how many bytes of text each token stands for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,16 @@ class Tokenizer:
 
         Raises UserError for a tokenizer.json that the library refuses.
         """
+        return np.array(self._library().encode(text, add_special_tokens=False).ids, dtype=np.uint16)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text that these tokens stand for; special ones, such as a separator, stand for none.
+
+        Raises UserError as `encode`.
+        """
+        return str(self._library().decode(list(tokens), skip_special_tokens=True))
+
+    def _library(self) -> "tokenizers.Tokenizer":
         if self._encoder is None:
             import tokenizers
 
@@ -79,7 +90,7 @@ class Tokenizer:
             self._encoder.no_truncation()
             self._encoder.no_padding()
             self._encoder.encode_special_tokens = True
-        return np.array(self._encoder.encode(text, add_special_tokens=False).ids, dtype=np.uint16)
+        return self._encoder
 
     def count_bytes(self, tokens: Tokens) -> int:
         """Bytes of text that uint16 [n] tokens stand for. Raises UserError for a token beyond the vocabulary."""

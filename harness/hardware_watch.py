@@ -110,8 +110,8 @@ class Strangers:
 
 def fold(seen: Seen, at_s: float, readings: Sequence[Reading], strangers: frozenset[int]) -> Seen:
     """`seen` and one more sample of all accelerators, taken at `at_s` seconds."""
-    reasons = {name for bit, name in REASONS.items() if any(reading.reasons & bit for reading in readings)}
-    throttled = {name: seen.throttled.get(name, 0) + (name in reasons) for name in {*seen.throttled, *reasons}}
+    now = reasons(readings)
+    throttled = {name: seen.throttled.get(name, 0) + (name in now) for name in {*seen.throttled, *now}}
     temperatures = [one.temperature_c for one in readings if one.temperature_c is not None]
     memories = [one.memory_gib for one in readings if one.memory_gib is not None]
     clocks = [
@@ -133,6 +133,17 @@ def fold(seen: Seen, at_s: float, readings: Sequence[Reading], strangers: frozen
         # The driver's share is of the time just past.
         busy_s=(seen.busy_s or 0.0) + sum(shares) * passed_s if shares else seen.busy_s,
     )
+
+
+def reasons(readings: Sequence[Reading]) -> tuple[str, ...]:
+    """Why the clocks of any of these accelerators are lower than they could be."""
+    return tuple(name for bit, name in REASONS.items() if any(reading.reasons & bit for reading in readings))
+
+
+def mean_busy(readings: Sequence[Reading]) -> float | None:
+    """The mean share of the time just past, 0 to 1; None: nobody tells."""
+    shares = [reading.busy for reading in readings if reading.busy is not None]
+    return sum(shares) / len(shares) if shares else None
 
 
 def look(nvml: Nvml | None = None) -> dict[int, Reading]:
@@ -169,6 +180,7 @@ class HardwareWatch:
         self._period_s = period_s
         self._strangers = Strangers(own, hosts_numbers=_numbers_are_the_hosts())
         self._seen = Seen()  # replaced as a whole, by the thread alone
+        self._latest: tuple[Reading, ...] = ()  # likewise
         self._wake, self._fresh, self._over = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -202,6 +214,11 @@ class HardwareWatch:
         """Everything seen so far, without the calibrations."""
         return self._seen.report()
 
+    @property
+    def latest(self) -> tuple[Reading, ...]:
+        """Every accelerator as it was seen last; none before the first look, and where there are none."""
+        return self._latest
+
     def _watch(self) -> None:
         # Whatever goes wrong here ends the watching and nothing else.
         with contextlib.suppress(Exception):
@@ -224,6 +241,7 @@ class HardwareWatch:
         readings = [_read(nvml, handle) for handle in handles]
         strangers = self._strangers.among(frozenset().union(*(reading.pids for reading in readings)))
         self._seen = fold(self._seen, self._clock(), readings, strangers)
+        self._latest = tuple(readings)
 
 
 def _read(nvml: Nvml, handle: Any) -> Reading:

@@ -7,6 +7,7 @@ Room for the last record is taken before the start, so that an entry, or anybody
 verdict. Not covered: a disk where somebody else is faster to take that room when it is given back.
 """
 
+import contextlib
 import errno
 import os
 import shutil
@@ -87,6 +88,8 @@ def _write_through(path: Path, data: bytes) -> None:
 def settle(cache: Path, run_id: str) -> None:
     """Forget a run's folder: its record is stored."""
     folder = runs_folder(cache) / run_id
+    with contextlib.suppress(OSError):  # first, so that nobody finds a record whose lock is gone
+        (folder / RECORD).unlink()
     shutil.rmtree(folder, ignore_errors=True)
     _let_go(folder)
 

@@ -117,6 +117,7 @@ class Times(_Part, frozen=True, kw_only=True):
     save_s: float | None = None
     score_s: float | None = None  # rows only, without the sandbox's start
     twin_s: float | None = None  # likewise
+    sample_s: float | None = None  # for what the model says; never longer than harness/samples.py allows
     total_s: float = 0.0
     load_s: float | None = None  # the scorer's set-up: imports, setup() and load()
     load_processor_s: float | None = None  # processor seconds of that
@@ -247,6 +248,21 @@ class Source(_Part, frozen=True, kw_only=True):
     git_clean: bool | None = None  # no uncommitted change in the repository; None: no repository
 
 
+class Sample(_Part, frozen=True, kw_only=True):
+    """A piece of the scored text, and how the model went on from it."""
+
+    prompt: str
+    text: str  # a stranger's words: without control characters, but for newlines and tabs
+
+
+class Samples(_Part, frozen=True, kw_only=True):
+    """What the kept model says when it is asked to go on; never scored (harness/samples.py says how)."""
+
+    seed: int
+    temperature: float
+    items: tuple[Sample, ...]
+
+
 class Series(_Part, frozen=True, kw_only=True):
     """Runs that were made together, and what for."""
 
@@ -288,6 +304,7 @@ class Record(_Part, frozen=True, kw_only=True):
     hardware: HardwareReport | None = None
     ranks: int = 1  # processes that trained together
     log_tail: str = ""  # the end of what the entry printed, control characters stripped
+    samples: Samples | None = None  # None: the run was not honest, or its tokens can't be read as text here
     tier: Tier = Tier.SELF_REPORTED
     series: Series | None = None  # None: a run by itself
 

@@ -14,16 +14,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from harness import artifact, calibration, gates, journal, page_cache, start_line, submission, twin
+from harness import artifact, calibration, gates, journal, page_cache, samples, start_line, submission, twin
 from harness.accelerators import Accelerator
 from harness.clock import Clock, MonotonicClock
 from harness.curve import Curve
 from harness.dialogue import Dialogue, Ending
 from harness.errors import UserError
 from harness.evaluation import BadOutput, Stream, Windows, mean_loss, score
+from harness.event_log import EventLog
 from harness.events import Ended, Event, Logged, Noted, Phase, PhaseBegan, Ticked
 from harness.first_record import first_record, scored_split, scored_stream
-from harness.hardware_watch import HardwareWatch
+from harness.hardware_watch import HardwareWatch, mean_busy, reasons
 from harness.privacy import anonymous
 from harness.protocol import (
     Connection,
@@ -45,7 +46,6 @@ from harness.result import (
     Level,
     Record,
     Score,
-    TwinReport,
     Verdict,
 )
 from harness.run_request import Part, RunRequest, accelerators_of
@@ -103,6 +103,7 @@ class _Run:
         self.request = request
         self.track = request.track
         self._observer: Callable[[Event], None] | None = observe
+        self._log: EventLog | None = None  # for who watches from another process
         self.clock = clock
         self.launch = launch
         self.calibrate = calibrate
@@ -129,6 +130,8 @@ class _Run:
     def story(self) -> Record:
         protect_parent()
         with journal.open_run(self.request.cache, self.record) as self.folder:
+            with contextlib.suppress(OSError):
+                self._log = EventLog(self.folder)
             try:
                 self._lay_out()
                 self._calibrate_before()
@@ -136,7 +139,6 @@ class _Run:
                     saved = self._train()
                     answers = self._score(saved)
                     self._ask_twin(saved, answers)
-                gates.hold_to_floor(mean_loss(answers), self.record.dataset.floor_nats)
                 self._end(Verdict.OK, "")
             except Ending as ending:
                 self._end(ending.verdict, ending.reason)
@@ -159,6 +161,7 @@ class _Run:
             except KeyboardInterrupt:  # it came too late: the verdict stands
                 self._write_down()
         self.observe(Ended(self.record))
+        self._drop_log()
         return self.record
 
     # ------------------------------------------------------------------------------------------------ the phases
@@ -296,7 +299,7 @@ class _Run:
         self.read_kib = page_cache.paged_in_kib()
         return True
 
-    def _ask_twin(self, saved: Artifact, answers: npt.NDArray[np.float32]) -> TwinReport:
+    def _ask_twin(self, saved: Artifact, answers: npt.NDArray[np.float32]) -> None:
         """The same artifact without the future; the sample is drawn only now, when every answer is in."""
         assert self.windows is not None
         seed = self.draw_seed()
@@ -317,11 +320,37 @@ class _Run:
                 observe=self._ticker(sandbox),
             )
             self._note(twin_s=self.clock.now() - began_s)
-        report = twin.compare(answers[np.array(sample) - 1].astype(np.float64), said, seed)
-        self._update(twin=report)
-        if report.kind != "honest":
-            raise Ending(Verdict.NOT_PREDICTIVE, twin.explain(report))
-        return report
+            report = twin.compare(answers[np.array(sample) - 1].astype(np.float64), said, seed)
+            self._update(twin=report)
+            if report.kind != "honest":
+                raise Ending(Verdict.NOT_PREDICTIVE, twin.explain(report))
+            gates.hold_to_floor(mean_loss(answers), self.record.dataset.floor_nats)
+            self._end(Verdict.OK, "")
+            with contextlib.suppress(OSError):  # what comes now is for the eye, and no end of it costs the verdict
+                journal.write(self.folder, self.record)
+            self._hear_samples(dialogue)
+
+    def _hear_samples(self, dialogue: Dialogue) -> None:
+        """For the reader. Whatever goes wrong here, somebody's impatience too: the verdict stands."""
+        assert self.windows is not None
+        self._begin("sample", samples.SAMPLES_S)
+        began_s = self.clock.now()
+        dialogue.until(began_s + samples.SAMPLES_S, Verdict.EVALUATION_TIMEOUT, "the time for samples is over")
+        data = self.request.data
+        question = samples.Question(
+            self.stream,
+            self.spare,
+            self.windows,
+            rows=self.rows,
+            vocab_size=self.vocab_size,
+            separator=data.manifest.separator,
+            bytes_a_token=data.manifest.splits[scored_split(self.request)].bytes_a_token,
+        )
+        try:
+            self._update(samples=samples.hear(dialogue, question, data.text))
+            self._note(sample_s=self.clock.now() - began_s)
+        except (Exception, KeyboardInterrupt) as error:
+            self.observe(Noted(f"no samples of what the model says: {type(error).__name__}"))
 
     # ------------------------------------------------------------------------------------------------ their parts
 
@@ -425,18 +454,43 @@ class _Run:
             if now - last_s >= TICK_S or (done is not None and done == total):
                 last_s = now
                 memory_gib = sandbox.memory_bytes() / 2**30
-                self.observe(Ticked(self.phase, now - self.phase_began_s, memory_gib, done, total))
+                cards = self.hardware.latest
+                self.observe(
+                    Ticked(
+                        self.phase,
+                        now - self.phase_began_s,
+                        memory_gib,
+                        done,
+                        total,
+                        clock_mhz=min((card.clock_mhz for card in cards if card.clock_mhz is not None), default=None),
+                        device_memory_gib=max(
+                            (card.memory_gib for card in cards if card.memory_gib is not None), default=None
+                        ),
+                        device_busy=mean_busy(cards),
+                        throttled=reasons(cards),
+                    )
+                )
 
         return tick
 
     def observe(self, event: Event) -> None:
         """Tell whoever watches. A viewer that fails is dropped: watching must never change a run."""
+        if self._log is not None:
+            try:
+                self._log.write(event)
+            except OSError:
+                self._drop_log()
         if self._observer is None:
             return
         try:
             self._observer(event)
         except Exception:
             self._observer = None
+
+    def _drop_log(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     def _begin(self, phase: Phase, limit_s: float) -> None:
         self.phase, self.phase_began_s = phase, self.clock.now()

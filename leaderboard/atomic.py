@@ -14,11 +14,13 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes, *, synced: bool = True) -> None:
     """Makes `path` hold `data`; whatever happens meanwhile, it holds either that or what it held before.
 
     The bytes go to a hidden file in the same folder, are synced and then renamed, and the folder is synced. A process
     that is killed may leave the hidden file behind, never a half-written `path`.
+
+    synced: False, for what can be made again: it does not wait for the disk, and a power cut may leave `path` empty.
 
     Raises:
         UserError: no space, no permission, no such folder.
@@ -30,14 +32,16 @@ def replace(path: Path, data: bytes) -> None:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                if synced:
+                    file.flush()
+                    os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-        sync_folder(path.parent)
+        if synced:
+            sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from None
 

@@ -1,7 +1,8 @@
 """What other projects published for the races that our tracks carry on: `leaderboard/published/<track>.json`.
 
 Facts for the reader, copied by hand and marked wherever they are shown: other clocks, other machines and, in part,
-other rules. Nothing here is ranked, tested or drawn together with what this harness measured.
+other rules. Nothing here is ranked or tested; where it is drawn beside what this harness measured, it is a series of
+its own that says so.
 """
 
 import math

@@ -34,6 +34,11 @@ def escape(text: str) -> str:
     return _BARE_ADDRESS.sub(lambda match: f"{match[0][:-1]}&#46;", text)
 
 
+def is_link(address: str) -> bool:
+    """Whether a stranger's address may be one to click on: plain http(s), of harmless characters, not too long."""
+    return len(address) <= _LINK_CAP and _LINK.fullmatch(address) is not None
+
+
 def render_markdown(
     board: Board,
     root: str = "../",
@@ -173,6 +178,6 @@ def _cell(column: Column[Line], line: Line, root: str) -> str:
 
 def _author(author: Author) -> str:
     name = escape(author.name)
-    if len(author.link) <= _LINK_CAP and _LINK.fullmatch(author.link):
+    if is_link(author.link):
         return f"[{name}]({author.link})"
     return name

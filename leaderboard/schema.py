@@ -197,8 +197,12 @@ def _check(run: Record | Summary) -> None:
     if train_s is not None and train_s < 0:
         raise RecordError("a training time below zero - at `$.times.train_s`")
     for path, value in _counts(run):
-        if value is not None and not -(2**63) <= value < 2**63:
+        if _is_beyond(value):
             raise RecordError(f"an integer beyond 64 bits - at `$.{path}`")
+
+
+def _is_beyond(value: int | None) -> bool:
+    return value is not None and not -(2**63) <= value < 2**63
 
 
 def is_utc(text: str) -> bool:
@@ -238,8 +242,11 @@ def _counts_of_the_whole(run: Record) -> Iterator[tuple[str, int | None]]:
     yield "environment.cores", run.environment.cores
     yield "environment.sandbox.landlock_abi", run.environment.sandbox.landlock_abi
     for index, point in enumerate(run.curve):
-        yield f"curve[{index}].step", point.step
-        yield f"curve[{index}].tokens", point.tokens
+        # Two hundred points: only those that are beyond are worth a name.
+        if _is_beyond(point.step):
+            yield f"curve[{index}].step", point.step
+        if _is_beyond(point.tokens):
+            yield f"curve[{index}].tokens", point.tokens
 
 
 def _numbers(value: object, path: str) -> Iterator[tuple[str, float]]:

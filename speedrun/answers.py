@@ -9,13 +9,14 @@ from typing import Literal
 
 import msgspec
 
-from harness.result import Calibration, Device, Entry, Level, Record, TrackRef, Verdict
+from harness.result import Calibration, CurvePoint, Device, Entry, Level, Record, Tier, TrackRef, Verdict
 from harness.track import Track
 from leaderboard.audit import Finding
 from leaderboard.duels import Duel, Outcome
 from leaderboard.history import History
 from leaderboard.published import Published
 from leaderboard.ranking import Board
+from speedrun.comparison import Comparison
 from speedrun.proposed_records import ProposedRecord
 from speedrun.pull_request import FileChange, Likeness, Refusal
 
@@ -122,6 +123,15 @@ class BrokenRecord(_Value, frozen=True, kw_only=True):
     reason: str
 
 
+class Site(_Value, frozen=True, kw_only=True):
+    """The board as a site in a folder."""
+
+    folder: str
+    written: int  # files that were made now
+    unchanged: int
+    removed: int  # pages of what is not there any more
+
+
 class Shown(Answer, frozen=True, kw_only=True, tag="leaderboard"):
     """The board, and what was written."""
 
@@ -130,6 +140,7 @@ class Shown(Answer, frozen=True, kw_only=True, tag="leaderboard"):
     written: tuple[str, ...]  # files
     rows_shown: int | None = None  # of each section, where text is printed; None: all
     practice: bool = False  # practice runs are listed too
+    site: Site | None = None  # None: it was not asked for
 
     @property
     def exit_code(self) -> int:
@@ -207,6 +218,26 @@ class ShownRun(Answer, frozen=True, kw_only=True, tag="record"):
     unsigned: bool = False  # its file says verified, without a valid signature
     retracted: str | None = None  # why a maintainer took it out of all rankings
     waived: str | None = None  # why its variant needs no test that its mean loss is below the target
+
+
+class ComparedRun(_Value, frozen=True, kw_only=True):
+    """One of two runs that are compared."""
+
+    run_id: str
+    entry: str
+    track: str
+    verdict: Verdict
+    tier: Tier
+    started_at: str
+    curve: tuple[CurvePoint, ...]
+
+
+class Compared(Answer, frozen=True, kw_only=True, tag="compare"):
+    """Two runs side by side."""
+
+    a: ComparedRun
+    b: ComparedRun
+    comparison: Comparison
 
 
 class ShownSource(Answer, frozen=True, kw_only=True, tag="source"):

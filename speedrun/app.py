@@ -18,7 +18,7 @@ import typer
 
 from harness.errors import UserError
 from harness.result import Level
-from speedrun import console, judging
+from speedrun import console, judging, looking
 from speedrun.command_line import Entry, Json, Reply, commands
 from speedrun.workspace import find_workspace
 
@@ -151,6 +151,9 @@ def leaderboard(
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one row a run: .csv, .parquet or .json.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="DIR", help="Make this folder hold the board as a web site.")
+    ] = None,
     audit: Annotated[bool, typer.Option("--audit", help="Check every record, and print what does not fit.")] = False,
     json: Json = False,
 ) -> Reply:
@@ -161,17 +164,24 @@ def leaderboard(
     if audit:
         from speedrun.commands.audit import audit as audit_records
 
-        if show or history or top is not None or practice or render or export is not None:
+        if show or history or top is not None or practice or render or export is not None or html is not None:
             raise UserError("--audit goes with --track and --json only; leave the other options out")
         return Reply(audit_records(find_workspace(), track), json)
     answer: Shown | Histories
     if history:
-        if show or top is not None or practice or render or export is not None:
+        if show or top is not None or practice or render or export is not None or html is not None:
             raise UserError("--history goes with --track and --json only; leave the other options out")
         answer = histories(find_workspace(), track)
     else:
         answer = leaderboard(
-            find_workspace(), show=show, track=track, rows=top, practice=practice, render=render, export=export
+            find_workspace(),
+            show=show,
+            track=track,
+            rows=top,
+            practice=practice,
+            render=render,
+            export=export,
+            html=html,
         )
     for broken in answer.broken:
         console.error_line(f"broken file {broken.path}: {broken.reason}")
@@ -272,6 +282,7 @@ def data_import(
     return Reply(data.import_files(find_workspace(), name, files), json)
 
 
+looking.add_to(app)
 judging.add_to(app)  # below the contestant's own commands in the list
 
 

@@ -10,9 +10,13 @@ from speedrun.answers import Shown
 
 
 def show(value: Shown, console: Console) -> None:
-    """Every section with its heading and terms."""
+    """What was written, then every section with its heading and terms."""
     for path in value.written:
         console.print(Text(f"wrote {path}"), soft_wrap=True)
+    if (site := value.site) is not None:
+        removed = f", {site.removed:,} removed" if site.removed else ""
+        told = f"built {site.folder}: {site.written:,} files written, {site.unchanged:,} unchanged{removed}"
+        console.print(Text(told), soft_wrap=True)
     board = value.board
     if board is None:
         return

@@ -32,9 +32,7 @@ def answer(value: "Answer", *, json: bool) -> None:
     from speedrun.answers import ShownSource, as_json
 
     if json:
-        text = as_json(value).decode()
-        if _runner_listens():
-            text = text.replace("##[", "##\\u005b")
+        text = _json_text(as_json(value))
     elif isinstance(value, ShownSource):
         # As it ran, tabs and all; only what could drive the terminal is taken out.
         text = printable(value.text, len(value.text) + 1)
@@ -45,7 +43,13 @@ def answer(value: "Answer", *, json: bool) -> None:
         with screen.capture() as captured:  # rich's own answer to a broken pipe is to end the process
             pages.show(value, screen)
         text = captured.get()
-    sys.stdout.write(_no_command(text))
+    sys.stdout.write(no_command(text))
+    sys.stdout.flush()
+
+
+def json_line(data: bytes) -> None:
+    """One JSON value on a line of standard output, there at once. Raises BrokenPipeError when nobody reads on."""
+    sys.stdout.write(no_command(_json_text(data)) + "\n")
     sys.stdout.flush()
 
 
@@ -74,7 +78,7 @@ def console(stream: TextIO) -> "Console":
 
 def _error_stream_line(line: str) -> None:
     try:
-        sys.stderr.write(_no_command(line) + "\n")
+        sys.stderr.write(no_command(line) + "\n")
         sys.stderr.flush()
     except OSError:
         pass  # nobody listens: the exit code still says it
@@ -84,6 +88,12 @@ def _runner_listens() -> bool:
     return "GITHUB_ACTIONS" in os.environ
 
 
-def _no_command(text: str) -> str:
+def _json_text(data: bytes) -> str:
+    """JSON that says the same, and nothing to GitHub's runner."""
+    text = data.decode()
+    return text.replace("##[", "##\\u005b") if _runner_listens() else text
+
+
+def no_command(text: str) -> str:
     """`text` with nothing that GitHub's runner obeys, where it is there; else as it is."""
     return _COMMAND.sub(r"\1: ", text).replace("##[", "## [") if _runner_listens() else text

@@ -137,4 +137,5 @@ def choose(console: Console, out: TextIO, *, quiet: bool) -> View:
     """The bar where `out` is a terminal that can redraw, plain lines elsewhere, nothing when `quiet`."""
     if quiet:
         return Silent()
-    return Bar(console) if console.is_terminal and not console.is_dumb_terminal else PlainLines(out)
+    redraws = out.isatty() and console.is_terminal and not console.is_dumb_terminal
+    return Bar(console) if redraws else PlainLines(out)

@@ -7,7 +7,7 @@ nothing, and a terminal that goes away is no reason to lose a result.
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Protocol, TextIO
 
@@ -20,11 +20,14 @@ from harness.protocol import printable
 from leaderboard.table import count
 from leaderboard.text import plain
 from speedrun.chart import chart
-from speedrun.progress import PHASE_NAMES, Progress
+from speedrun.console import no_command
+from speedrun.progress import PHASE_NAMES, STAGES, Accelerators, Progress
 
 FRAMES_A_SECOND = 1  # each costs a few milliseconds of a processor that the entry may be training on
-LINE_INTERVAL_S = 5.0  # between two plain lines of the same phase
+LINE_INTERVAL_S = 5.0  # between two plain lines of the same phase, at least
+MOST_LINES = 100  # of one phase in a log, where its limit is long
 CHART_LINES = 9
+NOTES = 3  # the latest ones that are shown
 LATE_SHARE, LAST_SHARE = 0.75, 0.9  # of a limit: where the clock turns yellow, and red
 BAR = ("━", "─")
 
@@ -37,6 +40,8 @@ class View(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def observe(self, event: Event) -> None: ...
+    def catch_up(self, events: Iterable[Event]) -> None:
+        """What happened before anybody watched."""
 
 
 class Silent:
@@ -53,9 +58,13 @@ class Silent:
     def observe(self, event: Event) -> None:
         pass
 
+    def catch_up(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.observe(event)
+
 
 class PlainLines(Silent):
-    """A line when a phase begins, and every few seconds one that says how far it is."""
+    """A line when a phase begins, and now and then one that says how far it is."""
 
     def __init__(self, title: str, out: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         self._out = out
@@ -67,23 +76,36 @@ class PlainLines(Silent):
     def observe(self, event: Event) -> None:
         self._progress.take(event)
         match event:
-            case PhaseBegan(phase, limit_s):
+            case PhaseBegan(phase):
+                limit_s = self._progress.limit_s
                 most = f", at most {limit_s:,.0f} s" if limit_s is not None else ""
                 self._say(f"{PHASE_NAMES[phase]}{most}")
                 self._last_s = self._now()
             case Noted(text):
                 self._say(plain(text, 300))
-            case Logged() | Ticked() if self._now() - self._last_s >= LINE_INTERVAL_S:
-                self._last_s = self._now()
-                self._say(f"  {' · '.join(facts(self._progress))}")
+            case Logged() | Ticked() if self._now() - self._last_s >= self._interval_s:
+                self._say_facts()
+
+    def catch_up(self, events: Iterable[Event]) -> None:
+        """The phases and notes until now, and how far it is."""
+        super().catch_up(events)
+        self._say_facts()
+
+    @property
+    def _interval_s(self) -> float:
+        return max(LINE_INTERVAL_S, (self._progress.limit_s or 0.0) / MOST_LINES)
+
+    def _say_facts(self) -> None:
+        self._last_s = self._now()
+        self._say(f"  {' · '.join(facts(self._progress))}")
 
     def _say(self, line: str) -> None:
         with contextlib.suppress(OSError):
-            self._out.write(line + "\n")
+            self._out.write(no_command(line) + "\n")
             self._out.flush()
 
 
-class LiveView:
+class LiveView(Silent):
     """The whole state of the run, redrawn in place; gone when the run is over."""
 
     def __init__(self, title: str, console: Console, now: Callable[[], float] = time.monotonic) -> None:
@@ -96,7 +118,7 @@ class LiveView:
 
     def __enter__(self) -> "LiveView":
         with contextlib.suppress(OSError):
-            self._live.start()
+            self._live.start(refresh=True)
         return self
 
     def __exit__(
@@ -109,14 +131,19 @@ class LiveView:
         self._progress.take(event)
 
     def _frame(self) -> RenderableType:
-        return frame(self._title, self._progress, self._console.width)
+        size = self._console.size  # asked for every frame: it may have been resized
+        return frame(self._title, self._progress, size.width, size.height)
 
 
 def choose(title: str, console: Console, out: TextIO, *, quiet: bool) -> View:
-    """The live view where `out` is a terminal that can redraw, plain lines elsewhere, nothing when `quiet`."""
+    """The live view where `out` is a terminal that can redraw, plain lines elsewhere, nothing when `quiet`.
+
+    The console alone would not do: it takes a log for a terminal where FORCE_COLOR asks for colours in it.
+    """
     if quiet:
         return Silent()
-    return LiveView(title, console) if console.is_terminal and not console.is_dumb_terminal else PlainLines(title, out)
+    redraws = out.isatty() and console.is_terminal and not console.is_dumb_terminal
+    return LiveView(title, console) if redraws else PlainLines(title, out)
 
 
 def bar(share: float, width: int, style: str) -> Text:
@@ -127,8 +154,8 @@ def bar(share: float, width: int, style: str) -> Text:
     return line
 
 
-def frame(title: str, progress: Progress, width: int) -> Group:
-    """One picture of the run; no line is wider than `width`."""
+def frame(title: str, progress: Progress, width: int, height: int = 1000) -> Group:
+    """One picture of the run; no line is wider than `width`, and the curve takes what is left of `height`."""
     lines = [Text(plain(title, width), style="bold")]
     clock = Text(no_wrap=True, overflow="ellipsis")
     clock.append(f"{PHASE_NAMES[progress.phase]}  ", style="cyan")
@@ -137,15 +164,38 @@ def frame(title: str, progress: Progress, width: int) -> Group:
     share = progress.share
     if share is not None:
         lines.append(bar(share, width, _urgency(progress)))
-    lines += _filled(facts(progress)[1:], width)
-    lines += [Text(line, style="green", no_wrap=True) for line in chart(list(progress.curve), width, CHART_LINES)]
-    lines += [Text(plain(note, width), style="yellow") for note in progress.notes[-3:]]
-    return Group(*lines)
+    lines += _filled(stages(progress), "  ", width)
+    lines += _filled([Text(phrase) for phrase in measured(progress)], " · ", width)
+    if progress.accelerators is not None:
+        style = "yellow" if progress.accelerators.throttled else ""
+        now = [Text(phrase, style=style) for phrase in accelerator_facts(progress.accelerators)]
+        lines += _filled(now, " · ", width)
+    notes = [Text(plain(note, width), style="yellow", no_wrap=True) for note in progress.notes[-NOTES:]]
+    room = min(CHART_LINES, height - 1 - len(lines) - len(notes))
+    lines += [Text(line, style="green", no_wrap=True) for line in chart(list(progress.curve), width, room)]
+    return Group(*lines, *notes)
+
+
+def stages(progress: Progress) -> list[Text]:
+    """What is done, what is going on, what is to come. The marks say it, too, where there is no colour."""
+    order = list(STAGES)
+    now = order.index(progress.stage) if progress.stage is not None else -1
+    told = []
+    for number, name in enumerate(STAGES.values()):
+        mark, style = ("✓", "green") if number < now else ("▸", "bold cyan") if number == now else ("·", "dim")
+        told.append(Text(f"{mark} {name}", style=style))
+    return told
 
 
 def facts(progress: Progress) -> list[str]:
     """What is known now, in short phrases; the first is the clock."""
-    told = [_clock(progress)]
+    cards = accelerator_facts(progress.accelerators) if progress.accelerators is not None else []
+    return [_clock(progress), *measured(progress), *cards]
+
+
+def measured(progress: Progress) -> list[str]:
+    """How far it is and what it takes, in short phrases."""
+    told = []
     if progress.phase in ("score", "twin"):
         if progress.done is not None and progress.total:
             told.append(f"{progress.done:,} of {progress.total:,} targets")
@@ -163,23 +213,32 @@ def facts(progress: Progress) -> list[str]:
     return [printable(phrase, 60) for phrase in told]
 
 
+def accelerator_facts(now: Accelerators) -> list[str]:
+    """What the driver says of the accelerators, in short phrases."""
+    told = [f"{now.clock_mhz:,} MHz"] if now.clock_mhz is not None else []
+    told += [f"{now.memory_gib:.2f} GiB"] if now.memory_gib is not None else []
+    told += [f"{now.busy:.0%} busy"] if now.busy is not None else []
+    told += [f"slowed by {plain(reason, 40)}" for reason in now.throttled]
+    return [f"accelerator {told[0]}", *told[1:]] if told else []
+
+
 def _clock(progress: Progress) -> str:
     limit = f" of {progress.limit_s:,.0f} s" if progress.limit_s is not None else " s"
     return f"{progress.elapsed_s:,.1f}{limit}"
 
 
 def _urgency(progress: Progress) -> str:
-    """The colour of the clock: only training races against its limit, the other phases just have one."""
+    """The colour of the clock as the limit of the phase comes nearer."""
     used = progress.elapsed_s / progress.limit_s if progress.limit_s else 0.0
     return "bold red" if used >= LAST_SHARE else "yellow" if used >= LATE_SHARE else "green"
 
 
-def _filled(phrases: list[str], width: int) -> list[Text]:
+def _filled(phrases: Sequence[Text], between: str, width: int) -> list[Text]:
     """The phrases joined into as many lines as they need."""
-    lines: list[str] = []
+    lines: list[Text] = []
     for phrase in phrases:
-        if lines and len(lines[-1]) + 3 + len(phrase) <= width:
-            lines[-1] += f" · {phrase}"
+        if lines and lines[-1].cell_len + len(between) + phrase.cell_len <= width:
+            lines[-1].append(between).append_text(phrase)
         else:
-            lines.append(phrase)
-    return [Text(line, no_wrap=True, overflow="ellipsis") for line in lines]
+            lines.append(Text(no_wrap=True, overflow="ellipsis").append_text(phrase))
+    return lines

@@ -1,4 +1,4 @@
-"""Every answer as text. The longer ones have pages of their own: board_page, run_page, track_page."""
+"""Every answer as text. The longer ones have pages of their own: board_page, verdict_page, run_page, …"""
 
 from collections.abc import Sequence
 
@@ -11,18 +11,22 @@ from leaderboard.text import plain
 from speedrun import (
     audit_page,
     board_page,
+    compare_page,
     duel_page,
     history_page,
+    machine_words,
     pull_request_page,
     reproduce_page,
     run_page,
     track_page,
+    verdict_page,
     verify_page,
 )
 from speedrun.answers import (
     Answer,
     Audited,
     Checked,
+    Compared,
     Created,
     DatasetReady,
     Datasets,
@@ -50,7 +54,7 @@ def show(value: Answer, console: Console) -> None:
     """Prints any answer."""
     match value:
         case Ran():
-            run_page.show_verdicts(value, console)
+            verdict_page.show(value, console)
         case Dueled():
             duel_page.show_duel(value, console)
         case Retimed():
@@ -66,7 +70,9 @@ def show(value: Answer, console: Console) -> None:
         case Audited():
             audit_page.show(value, console)
         case ShownRun():
-            run_page.show_record(value, console)
+            run_page.show(value, console)
+        case Compared():
+            compare_page.show(value, console)
         case Created():
             _created(value, console)
         case Checked():
@@ -165,7 +171,7 @@ def _diagnosis(value: Diagnosis, console: Console) -> None:
         ("processor", f"{plain(value.cpu, 100)}, {value.cores} cores, {value.usable_cores:g} of them for a run"),
         ("memory", f"{value.memory_gib:.1f} GiB"),
         *(("device", plain(_device(state), 200)) for state in value.devices),
-        *(("speed", run_page.speed(calibration)) for calibration in value.calibration),
+        *(("speed", machine_words.speed(calibration)) for calibration in value.calibration),
     ]
     if not value.devices:
         facts.insert(4, ("device", "no accelerator"))
@@ -186,7 +192,7 @@ def _diagnosis(value: Diagnosis, console: Console) -> None:
 
 def _device(state: DeviceState) -> str:
     on_it = {0: "nobody on it", 1: "1 process on it"}.get(state.processes, f"{state.processes} processes on it")
-    return f"{state.minor}: {run_page.device(state.device)}, {on_it}"
+    return f"{state.minor}: {machine_words.device(state.device)}, {on_it}"
 
 
 def _facts(console: Console, facts: Sequence[tuple[str, str]]) -> None:

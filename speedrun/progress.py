@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from harness.events import Ended, Event, Logged, Noted, Phase, PhaseBegan, Ticked
 from speedrun.chart import Point
@@ -18,7 +19,27 @@ PHASE_NAMES: dict[Phase, str] = {
     "load": "loading what was saved",
     "score": "scoring",
     "twin": "asking the twin",
+    "sample": "letting it speak",
 }
+
+# What a run goes through, in order. A load belongs to what it is for.
+STAGES: dict[Phase, str] = {
+    "setup": "set-up",
+    "train": "training",
+    "save": "saving",
+    "score": "scoring",
+    "twin": "twin",
+    "sample": "samples",
+}
+
+
+class Accelerators(NamedTuple):
+    """What the driver says now; None: it does not say."""
+
+    clock_mhz: int | None  # of the slowest
+    memory_gib: float | None  # of the fullest
+    busy: float | None  # mean share of the time, 0 to 1
+    throttled: tuple[str, ...]  # why clocks are lower than they could be
 
 
 class Progress:
@@ -31,8 +52,10 @@ class Progress:
         self._every = 1  # of the logged points, so many stand for one kept
         self._seen = 0
         self.phase: Phase = "start"
+        self.stage: Phase | None = None  # of STAGES; None: it has not begun
         self.limit_s: float | None = None
         self.memory_gib: float | None = None
+        self.accelerators: Accelerators | None = None  # None: there are none, or nobody tells
         self.done: int | None = None
         self.total: int | None = None
         self.step: int | None = None
@@ -45,7 +68,7 @@ class Progress:
     @property
     def elapsed_s(self) -> float:
         """Seconds since the phase began, by the watcher's own clock: for the eye only."""
-        return self._now() - self._began_s
+        return max(0.0, self._now() - self._began_s)
 
     @property
     def share(self) -> float | None:
@@ -60,18 +83,36 @@ class Progress:
         """Fold one event in."""
         match event:
             case PhaseBegan(phase, limit_s):
-                self.phase, self.limit_s, self._began_s = phase, limit_s, self._now()
+                self.phase, self._began_s = phase, self._now()
+                self.limit_s = None if phase == "sample" else limit_s  # which costs nothing when it is over
+                self.stage = self._stage(phase)
                 self.done = self.total = None
             case Ticked():
-                self.memory_gib = event.memory_gib
-                if event.done is not None:
-                    self.done, self.total = event.done, event.total
+                self._tick(event)
             case Logged():
                 self._log(event)
             case Noted(text):
                 self.notes.append(text)
             case Ended():
                 pass
+
+    def _stage(self, phase: Phase) -> Phase | None:
+        """The stage that a phase belongs to."""
+        if phase in STAGES:
+            return phase
+        if phase == "load":
+            return "twin" if self.stage in ("score", "twin") else "score"
+        return self.stage
+
+    def _tick(self, event: Ticked) -> None:
+        if event.phase == self.phase:
+            # Whoever came in the middle learns here when the phase began; no news comes early, so the first is best.
+            self._began_s = min(self._began_s, self._now() - event.elapsed_s)
+        self.memory_gib = event.memory_gib
+        if event.done is not None:
+            self.done, self.total = event.done, event.total
+        told = Accelerators(event.clock_mhz, event.device_memory_gib, event.device_busy, event.throttled)
+        self.accelerators = told if any(fact is not None for fact in told[:3]) or told.throttled else None
 
     def _log(self, event: Logged) -> None:
         point = event.point

@@ -14,6 +14,8 @@ from leaderboard.text import plain
 
 _RULES_CAP = 20_000  # characters of a paragraph
 
+ANY = "any"  # nothing is asked
+
 
 class Column(NamedTuple):
     """A column of the list of tracks: `show` gives the text of its cell."""
@@ -134,7 +136,7 @@ def _scored(track: Track) -> str:
 def _parameters(track: Track) -> str:
     least, most = track.gates.parameters_min, track.gates.parameters_max
     if least is None and most is None:
-        return "any"
+        return ANY
     if least is None or most is None:
         return f"≤ {count(most)}" if most is not None else f"≥ {count(least or 0)}"
     return f"{count(least)} to {count(most)}"

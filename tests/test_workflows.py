@@ -26,10 +26,15 @@ from speedrun.app import app
 ROOT = Path(__file__).resolve().parents[1]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").iterdir())
-SUBMISSION, GPU, BOARD = "verify-submission.yml", "verify-on-gpu.yml", "render-board.yml"
+SUBMISSION, GPU, BOARD, PAGES = "verify-submission.yml", "verify-on-gpu.yml", "render-board.yml", "pages.yml"
 
 TRIGGERS = {"push", "pull_request", "workflow_dispatch"}  # every other one runs with rights, for whoever causes it
-MAY_WRITE = {GPU, BOARD}
+FOLLOWS = {PAGES: [GPU]}  # runs when those end, with rights: strangers must not be able to start them
+MAY = {  # besides reading
+    GPU: {"contents": "write"},
+    BOARD: {"contents": "write"},
+    PAGES: {"pages": "write", "id-token": "write"},
+}
 RUNNERS = ("ubuntu-24.04", ["self-hosted", "${{ inputs.hardware }}"])
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
@@ -38,8 +43,11 @@ def faults(name: str, text: str) -> list[str]:
     """What is wrong with a workflow."""
     workflow = yaml.safe_load(text)
     triggers = workflow[True]  # YAML's reading of `on`
-    triggers = set(triggers if isinstance(triggers, dict) else [triggers])
-    found = [f"is triggered by {trigger}" for trigger in sorted(triggers - TRIGGERS)]
+    triggers = triggers if isinstance(triggers, dict) else {triggers: None}
+    followed = (triggers.pop("workflow_run", {"workflows": []}) or {}).get("workflows", ["everything"])
+    found = [f"follows {other}" for other in followed if other not in map(_name, FOLLOWS.get(name, ()))]
+    triggers = set(triggers)
+    found += [f"is triggered by {trigger}" for trigger in sorted(triggers - TRIGGERS)]
     for line in text.splitlines():
         if (used := re.match(r"\s*-?\s*uses:\s*(.*)", line)) and not PINNED.fullmatch(used[1].strip()):
             found.append(f"uses an action that is not pinned: {used[1]}")
@@ -48,11 +56,15 @@ def faults(name: str, text: str) -> list[str]:
     if not {"group", "cancel-in-progress"} <= set(workflow.get("concurrency", {})):
         found.append("says nothing of concurrency")
     code = "\n".join(line.partition(" #")[0] for line in text.splitlines() if not line.lstrip().startswith("#"))
-    if name != GPU and re.search(r"\bsecrets\b|\bid-token\b", code):
+    if re.search({GPU: r"\bid-token\b", PAGES: r"\bsecrets\b"}.get(name, r"\bsecrets\b|\bid-token\b"), code):
         found.append("asks for secrets")
     for job in workflow["jobs"].values():
         found += _job_faults(name, job, triggers)
     return found
+
+
+def _name(workflow: str) -> str:
+    return yaml.safe_load((GITHUB / "workflows" / workflow).read_text())["name"]
 
 
 def _job_faults(name: str, job: dict, triggers: set[str]) -> list[str]:
@@ -61,9 +73,11 @@ def _job_faults(name: str, job: dict, triggers: set[str]) -> list[str]:
         found.append(f"runs on {job.get('runs-on')}")
     if not isinstance(job.get("timeout-minutes"), int):
         found.append("has no time limit")
-    writes = job.get("permissions", {"contents": "read"}) != {"contents": "read"}
-    if writes and (name not in MAY_WRITE or "pull_request" in triggers):
+    rights = job.get("permissions", {"contents": "read"})
+    if rights != {"contents": "read"} and (rights != MAY.get(name) or "pull_request" in triggers):
         found.append("may write")
+    if "id-token" in rights and any("run" in step or "checkout" in step["uses"] for step in job["steps"]):
+        found.append("runs code of ours where it may publish")
     if "self-hosted" in job.get("runs-on", ()) and "pull_request" in triggers:
         found.append("lets pull requests onto our own machines")
     for step in job["steps"]:
@@ -81,7 +95,7 @@ def _job_faults(name: str, job: dict, triggers: set[str]) -> list[str]:
 
 
 def test_every_workflow_is_there_and_without_fault():
-    assert {path.name for path in WORKFLOWS} == {"tests.yml", SUBMISSION, GPU, BOARD}
+    assert {path.name for path in WORKFLOWS} == {"tests.yml", SUBMISSION, GPU, BOARD, PAGES}
     assert {
         path.name: faults(path.name, path.read_text()) for path in WORKFLOWS if faults(path.name, path.read_text())
     } == {}
@@ -108,6 +122,20 @@ def test_every_workflow_is_there_and_without_fault():
         (GPU, "on:\n", "on:\n  pull_request:\n", "may write"),
         ("tests.yml", "    timeout", "    permissions:\n      contents: write\n    timeout", "may write"),
         (BOARD, "concurrency:\n  group: render-board\n  cancel-in-progress: false\n", "", "concurrency"),
+        (BOARD, "contents: write # the", "pages: write # the", "may write"),
+        (PAGES, "workflows: [verify on GPU]", "workflows: [verify on GPU, tests]", "follows tests"),
+        (GPU, "on:\n", "on:\n  workflow_run:\n    workflows: [tests]\n", "follows tests"),
+        (PAGES, "permissions:\n  contents: read\n", "permissions:\n  pages: write\n", "not those to read"),
+        (PAGES, "      pages: write", "      contents: write\n      pages: write", "may write"),
+        (
+            PAGES,
+            "    needs: build\n",
+            "    needs: build\n    env:\n      KEY: ${{ secrets.KEY }}\n",
+            "asks for secrets",
+        ),
+        (PAGES, "        id: deployment\n", "        run: make\n      - id: deployment\n", "runs code of ours"),
+        (PAGES, "actions/configure-pages@983d", "actions/checkout@983d", "runs code of ours"),
+        (PAGES, "    timeout-minutes: 20\n    permissions:", "    permissions:", "has no time limit"),
     ],
 )
 def test_each_fault_is_seen(name, old, new, fault):
@@ -126,6 +154,33 @@ def test_the_key_is_behind_the_protected_environment_and_main():
     assert "secrets." not in str(job["env"])
     runs = [step.get("run", "") for step in job["steps"]]
     assert runs.index(".github/key-agent stop") > max(number for number, run in enumerate(runs) if "$KEY" in run)
+
+
+def test_what_the_site_follows_is_started_by_maintainers_alone():
+    """`workflow_run` has main's rights. GitHub starts it by a workflow's name."""
+    followed = yaml.safe_load((GITHUB / "workflows" / PAGES).read_text())[True]["workflow_run"]["workflows"]
+    assert followed == [_name(GPU)]
+    assert list(yaml.safe_load((GITHUB / "workflows" / GPU).read_text())[True]) == ["workflow_dispatch"]
+
+
+def test_whatever_the_site_shows_brings_it_up_to_date():
+    """A push that changes any of it matches a path; one that only renders the board does not."""
+    paths = yaml.safe_load((GITHUB / "workflows" / PAGES).read_text())[True]["push"]["paths"]
+    for shown in ("results", "duels", "rulings", "published"):
+        assert any(matches(f"leaderboard/{shown}/a/b.json", path) for path in paths)
+    for shown in ("leaderboard/maintainers", "leaderboard/site/templates/run.html", "harness/tracks/cpu-1min.toml"):
+        assert any(matches(shown, path) for path in paths)
+    for path in (path.lstrip("!") for path in paths):
+        assert list(ROOT.glob(path)), path
+    assert any(matches("speedrun/standings.py", path) for path in paths)
+    for other in ("README.md", "docs/analysis.md", "speedrun/submissions/mine/speedrun.py"):
+        assert not any(matches(other, path) for path in paths)
+    assert paths.index("!leaderboard/README.md") > paths.index("leaderboard/**")
+
+
+def matches(file: str, path: str) -> bool:
+    """Whether GitHub takes a changed file to be meant by a path of a filter."""
+    return re.fullmatch(re.escape(path).replace(r"\*\*", ".*").replace(r"\*", "[^/]*"), file) is not None
 
 
 def test_the_choices_are_the_tracks():

@@ -1,4 +1,4 @@
-"""speedrun leaderboard: show the board or its history, write them into their pages, export the runs."""
+"""speedrun leaderboard: show the board or its history, write them into pages or a site, export the runs."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from harness.errors import UserError
 from leaderboard import atomic, published
 from leaderboard.ranking import Board, top
 from speedrun import standings
-from speedrun.answers import BrokenRecord, Histories, Shown
+from speedrun.answers import BrokenRecord, Histories, Shown, Site
 from speedrun.recovery import recover
 from speedrun.standings import Standings
 from speedrun.workspace import Workspace
@@ -23,6 +23,7 @@ def leaderboard(
     practice: bool,
     render: bool,
     export: Path | None,
+    html: Path | None,
 ) -> Shown:
     """The board of the stored runs; shown when nothing else is asked.
 
@@ -33,16 +34,20 @@ def leaderboard(
         practice: also list what is not ranked.
         render: write the ranked board into leaderboard/README.md and README.md.
         export: write one row a run to this file; its ending chooses the format.
+        html: make this folder hold the board as a site.
 
     Raises:
-        UserError: an unknown track, a page without markers, a file that cannot be written.
+        UserError: an unknown track, a page without markers, a file that cannot be written, a folder of somebody else's.
     """
     recover(workspace)
     known = standings.read(workspace, track)
+    # The pages always show every track, whatever else was asked.
+    everything = known if track is None or not (render or html) else standings.read(workspace)
+    broken = _broken(known)
     written: list[str] = []
+    site: Site | None = None
     if render:
-        # The pages always show every track, whatever else was asked.
-        for page, text in pages(workspace, known if track is None else standings.read(workspace)):
+        for page, text in pages(workspace, everything):
             atomic.replace(page, text.encode())
             written.append(page.relative_to(workspace.root).as_posix())
     if export is not None:
@@ -50,15 +55,19 @@ def leaderboard(
 
         export_runs(known.runs, export, known.rulings.retracted, known.unsigned)
         written.append(str(export))
+    if html is not None:
+        site, unreadable = _site(workspace, everything, html)
+        broken += unreadable
     board: Board | None = None
-    if show or not written:
+    if show or not (written or site):
         board = known.board(practice=practice)
         if rows is not None:
             board = top(board, rows)
     return Shown(
         board=board,
-        broken=_broken(known),
+        broken=broken,
         written=tuple(written),
+        site=site,
         rows_shown=None if rows is not None else ROWS_SHOWN,
         practice=practice,
     )
@@ -95,6 +104,16 @@ def pages(workspace: Workspace, known: Standings) -> list[tuple[Path, str]]:
         (workspace.board, render_readme(_text(workspace.board), board, "../", track_histories, elsewhere)),
         (workspace.readme, render_readme(_text(workspace.readme), board, "")),
     ]
+
+
+def _site(workspace: Workspace, known: Standings, folder: Path) -> tuple[Site, tuple[BrokenRecord, ...]]:
+    """What was built, and the records that could be read for the board and not for their own page. Raises UserError."""
+    from leaderboard.site.build import build, find_tools
+    from speedrun.site_contents import contents
+
+    built = build(folder, contents(workspace, known), find_tools())
+    site = Site(folder=str(folder), written=built.written, unchanged=built.unchanged, removed=built.removed)
+    return site, tuple(BrokenRecord(path=path, reason=reason) for path, reason in built.broken)
 
 
 def _text(page: Path) -> str:

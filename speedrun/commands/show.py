@@ -13,7 +13,8 @@ LAST = "last"
 
 def show(workspace: Workspace, run: str) -> ShownRun:
     """The record of a run, and what was ruled on it. Raises UserError when there is none, or it is broken."""
-    held = _held(workspace, run)
+    recover(workspace)
+    held = find(workspace, run)
     ruled, run_id = rulings.load(workspace.rulings), held.record.run_id
     return ShownRun(
         record=held.counted,
@@ -26,7 +27,8 @@ def show(workspace: Workspace, run: str) -> ShownRun:
 
 def source(workspace: Workspace, run: str, path: str) -> ShownSource:
     """One file of a run's source. Raises UserError as `show`, or for an unknown file."""
-    record = _held(workspace, run).record
+    recover(workspace)
+    record = find(workspace, run).record
     files = {file.path: file for file in record.source.files}
     if path not in files:
         raise UserError(f"run {record.run_id} has no file {plain(path, 100)!r}: {nearest(path, files)}")
@@ -34,8 +36,8 @@ def source(workspace: Workspace, run: str, path: str) -> ShownSource:
     return ShownSource(run_id=record.run_id, path=file.path, sha256=file.sha256, text=file.text)
 
 
-def _held(workspace: Workspace, run: str) -> Held:
-    recover(workspace)
+def find(workspace: Workspace, run: str) -> Held:
+    """The run with this id, with the only id that begins so, or the last one. Raises UserError when there is none."""
     store = Store(workspace.results, workspace.cache)
     if run != LAST:
         return store.find(run)

@@ -450,6 +450,22 @@ def test_the_tokens_of_a_text_add_up_to_its_bytes(all_prepared):
         made.count_bytes(np.array([VOCAB], dtype=np.uint16))
 
 
+def test_tokens_are_read_as_the_text_that_they_stand_for(all_prepared, tmp_path):
+    place, _ = all_prepared
+    ready = place.ready("stories")
+    tokens = ready.tokens("val").tolist()
+    second = tokens.index(SEPARATOR, 1)
+    assert tokens[0] == SEPARATOR
+    assert ready.text(tokens[:second]) in TEXTS  # of the separator nothing is seen
+    assert ready.text([]) == ""
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    assert Prepared(ready.manifest, bare).text(tokens[:9]) is None
+    (bare / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match=r"tokenizer\.json .* can't be read"):
+        Prepared(ready.manifest, bare).text(tokens[:9])
+
+
 def test_the_resolved_manifest_holds_this_machine_to_what_came_out(all_prepared):
     place, _ = all_prepared
     found = place.manifest("rows")

@@ -365,3 +365,10 @@ def test_only_the_shards_that_are_needed_count(three_shards, tmp_path):
     with pytest.raises(UserError, match=r"part_1\.bin of small has the wrong hash"):
         prepare(manifest, tmp_path, tokens=30_000)
     prepare(manifest, tmp_path, tokens=20_000)
+
+
+def test_bytes_are_read_as_the_text_that_they_are(prepared_tales):
+    story = prepared_tales.tokens("val", 200).tolist()
+    assert prepared_tales.text(story).encode() == bytes(story)
+    assert prepared_tales.text(list("Größe".encode())) == "Größe"
+    assert prepared_tales.text(list("Größe".encode()[:3])) == "Gr\N{REPLACEMENT CHARACTER}"  # cut inside a letter

@@ -79,8 +79,11 @@ def before_settling() -> None:
 
 MOMENTS: dict[str, Callable[[], None]] = {
     "calibration": lambda: in_calibration(1),
-    **{phase: lambda phase=phase: in_phase(phase) for phase in ("setup", "train", "save", "load", "score", "twin")},
-    "verdict": lambda: before_renaming("runs", 2),  # the first record was that of the start
+    **{
+        phase: lambda phase=phase: in_phase(phase)
+        for phase in ("setup", "train", "save", "load", "score", "twin", "sample")
+    },
+    "verdict": lambda: before_renaming("runs", 3),  # the first record was that of the start, the second that of GO
     "calibration afterwards": lambda: in_calibration(2),
     "store": lambda: before_renaming("results", 1),
     "settle": before_settling,

@@ -13,13 +13,27 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from harness.events import Logged, Noted, PhaseBegan, Ticked
-from harness.result import Author, Calibration, CurvePoint, Entry, HardwareReport, Level, Record, Tier, Verdict, encode
+from harness.result import (
+    Author,
+    Calibration,
+    CurvePoint,
+    Entry,
+    HardwareReport,
+    Level,
+    Record,
+    Sample,
+    Samples,
+    Tier,
+    Verdict,
+    encode,
+)
 from harness.track import find_track
 from leaderboard.ranking import rank
 from leaderboard.replay import histories
 from leaderboard.schema import decode, decode_summary
 from speedrun import answers, console, live, pages, pull_request_page, track_docs
 from speedrun.app import main
+from speedrun.commands.compare import as_answer
 from speedrun.progress import Progress
 from speedrun.proposed_records import ProposedRecord
 from speedrun.pull_request import FileChange, Likeness, Refusal
@@ -57,6 +71,7 @@ def hostile(make_record):
         hardware=HardwareReport(
             before=(Calibration(device="cpu", matmul_tflops=1, copy_gbps=1),), samples=3, throttled={"power": 0.5}
         ),
+        samples=Samples(seed=1, temperature=0.8, items=(Sample(prompt="Once", text="upon a time"),)),
     )
     plain = {False: encode(whole), True: encode(make_record(entry="mine", log_tail="printed"))}
 
@@ -92,6 +107,7 @@ def every_answer(hostile, words):
         same_seed_nats=None,
         interrupted=False,
     )
+    yield as_answer(bad, good)
     yield judged(words)
 
 
@@ -383,6 +399,8 @@ ARGUMENTS = (
     ("new", "{}"),
     ("show", "{}"),
     ("show", "last", "--source", "{}"),
+    ("compare", "{}", "last"),
+    ("watch", "{}"),
     ("leaderboard", "--track", "{}"),
     ("leaderboard", "--export", "{}"),
     ("tracks", "{}"),

@@ -1,0 +1,67 @@
+"""The events of a run in progress as lines of JSON, for whoever watches from another process.
+
+They lie beside the run's first record and go away with it: what is to be kept of a run stands in its record. No sandbox
+sees the file. Not covered: an entry that logs faster than READ_EVERY_S is not followed point by point, and after
+MOST_BYTES nothing more is written.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from harness.events import Ended, Event, Logged
+
+EVENTS = "events.jsonl"
+READ_EVERY_S = 0.1  # between two points of training that are written
+MOST_BYTES = 16 << 20
+_MOST_AT_ONCE = 4 << 20
+
+_event = msgspec.json.Decoder(Event)
+
+
+class EventLog:
+    """Writes the events of one run. A full disk ends the log and nothing else."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError."""
+        self._out = os.open(folder / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._left = MOST_BYTES
+        self._point_s: float | None = None  # of the last point of training
+
+    def write(self, event: Event) -> None:
+        """One line, there at once for whoever reads; the end is told by the record itself. Raises OSError."""
+        if isinstance(event, Ended) or (isinstance(event, Logged) and not self._due(event)):
+            return
+        line = msgspec.json.encode(event) + b"\n"
+        self._left -= len(line)
+        if self._left >= 0:
+            os.write(self._out, line)
+
+    def close(self) -> None:
+        os.close(self._out)
+
+    def _due(self, event: Logged) -> bool:
+        now_s = event.point.elapsed_s
+        if self._point_s is not None and 0 <= now_s - self._point_s < READ_EVERY_S:
+            return False
+        self._point_s = now_s
+        return True
+
+
+def follow(path: Path, offset: int) -> tuple[list[Event], int]:
+    """The events on the whole lines from byte `offset` on, and the byte after them; a line that is no event is skipped.
+
+    Raises OSError when there is no such file (any more).
+    """
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        data = stream.read(_MOST_AT_ONCE)
+    whole = data[: data.rfind(b"\n") + 1]
+    found: list[Event] = []
+    for line in whole.splitlines():
+        try:
+            found.append(_event.decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    return found, offset + len(whole)

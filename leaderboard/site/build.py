@@ -1,0 +1,104 @@
+"""Builds the site: makes the pages that are not up to date, and writes them.
+
+Reading the records costs a hash of each; a page that changed also costs decoding its record, rendering and writing. The
+manifest (leaderboard/site/folder.py) says which are up to date.
+"""
+
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import harness.result
+from harness.errors import UserError
+from leaderboard.site.contents import Contents
+from leaderboard.site.folder import SiteFolder, opened
+from leaderboard.site.making import make_pages
+from leaderboard.site.pages import Made, Page, all_pages, digest
+from leaderboard.site.rendering import Templates
+from leaderboard.store import Broken
+
+_PACKAGE: Final = Path(__file__).parent
+_PLOT_SCRIPT: Final = "package_data/plotly.min.js"  # inside the package plotly
+
+
+class Tools(NamedTuple):
+    """What the pages are made with."""
+
+    templates: Path
+    assets: Path  # site.css and site.js
+    plot_script: Path  # Plotly's
+
+
+class Built(NamedTuple):
+    """What was done."""
+
+    written: int  # files
+    unchanged: int
+    removed: int
+    broken: tuple[Broken, ...]  # records that could not be read whole; their pages say so
+
+
+def find_tools() -> Tools:
+    """The templates and scripts that belong to this code. Raises UserError: plotly is not installed."""
+    plotly = importlib.util.find_spec("plotly")  # without importing it, which takes a second
+    places = (
+        [Path(place) / _PLOT_SCRIPT for place in (plotly.submodule_search_locations or ()) if plotly] if plotly else []
+    )
+    script = next((place for place in places if place.is_file()), None)
+    if script is None:
+        raise UserError("the site's plots need the package plotly; install it with: pip install plotly")
+    return Tools(_PACKAGE / "templates", _PACKAGE / "assets", script)
+
+
+def build(folder: Path, contents: Contents, tools: Tools) -> Built:
+    """Makes `folder` hold the site of `contents`, and nothing of an older one.
+
+    Raises:
+        UserError: the folder can't be written or is somebody else's; a template or a script can't be read.
+    """
+    try:
+        pages = [*_assets(tools), *all_pages(contents, _version(tools))]
+        with opened(folder) as site:
+            return _written(site, pages, tools)
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename}: {error.strerror}; is the installation whole?") from None
+
+
+def _written(site: SiteFolder, pages: list[Page], tools: Tools) -> Built:
+    stale = [page for page in pages if not site.holds(page.path, page.digest)]
+    gone = site.names - {page.path for page in pages}
+    broken: dict[Broken, None] = {}  # the page of its entry may name it, too
+    if stale or gone:
+        with site.changing(page.path for page in stale):
+            for done in make_pages(stale, site.write, Templates(tools.templates)):
+                site.written(done.path, done.known)
+                if done.broken is not None:
+                    broken[done.broken] = None
+            for path in sorted(gone):
+                site.remove(path)
+    return Built(len(stale), len(pages) - len(stale), len(gone), tuple(broken))
+
+
+def _assets(tools: Tools) -> list[Page]:
+    """The style sheet and the scripts, as they are."""
+    sources = {
+        "assets/site.css": tools.assets / "site.css",
+        "assets/site.js": tools.assets / "site.js",
+        "assets/plotly.min.js": tools.plot_script,
+    }
+    return [_asset(path, source.read_bytes()) for path, source in sources.items()]
+
+
+def _asset(path: str, data: bytes) -> Page:
+    return Page(path, digest(data), lambda templates: Made(data))
+
+
+def _version(tools: Tools) -> str:
+    """Changes with everything besides the records that a page is made by."""
+    code = [*_PACKAGE.parent.glob("*.py"), *_PACKAGE.glob("*.py"), Path(harness.result.__file__)]
+    files = sorted(tools.templates.glob("*.html")) + sorted(code)
+    return digest(
+        importlib.metadata.version("jinja2").encode(),
+        *(part for file in files for part in (file.name.encode(), file.read_bytes())),
+    )

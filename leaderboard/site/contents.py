@@ -1,0 +1,49 @@
+"""What the site is made of: values, handed in by the command, so that nothing here reads a track's file or ranks a run.
+
+Texts in them are as contestants and maintainers wrote them: not fit to print as they are.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from leaderboard.history import History
+from leaderboard.published import Published
+from leaderboard.ranking import Board
+from leaderboard.schema import Summary
+from leaderboard.store import Broken
+
+
+class Fact(NamedTuple):
+    """A label and what stands beside it: plain lines, yet to be escaped."""
+
+    label: str
+    words: str
+
+
+class TrackCard(msgspec.Struct, frozen=True, kw_only=True):
+    """A track in words, each of them a plain line."""
+
+    id: str
+    title: str
+    race: str  # e.g. "fastest to 3.28"
+    brief: tuple[Fact, ...]  # what one must know at first sight: limit, hardware, data set
+    facts: tuple[Fact, ...]  # everything that its file fixes
+    rules: tuple[str, ...]  # paragraphs
+
+
+class Contents(NamedTuple):
+    """Everything that the records say, and who stands where."""
+
+    tracks: tuple[TrackCard, ...]  # in order
+    runs: tuple[Summary, ...]  # one without a valid signature is self-reported
+    unsigned: frozenset[str]  # ids of the runs that say verified without one
+    retracted: Mapping[str, str]  # run id → why
+    waived: Mapping[str, str]  # run id → why
+    board: Board
+    histories: tuple[History, ...]
+    published: tuple[Published, ...]
+    broken: tuple[Broken, ...]  # files that could not be read
+    results: Path  # the folder in which the records lie

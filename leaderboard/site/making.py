@@ -1,0 +1,96 @@
+"""Makes pages and writes them, by as many processes as there are processors where they are many.
+
+A process that is forked has everything that the pages are made of; it sends back what it wrote, in one piece, and
+ends. It holds the lock on the folder as long as it lives: whoever kills the first process alone leaves nobody behind
+who writes beside the next build.
+"""
+
+import gc
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from harness.errors import UserError
+from leaderboard.site.folder import UNKNOWN, Known
+from leaderboard.site.pages import Page
+from leaderboard.site.rendering import Templates
+from leaderboard.store import Broken
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection  # imported where there is more than one process
+
+PAGES_A_PROCESS: Final = 100  # below, starting one costs more than it saves
+MOST_PROCESSES: Final = 8
+
+Write = Callable[[str, bytes], None]
+
+
+class Done(NamedTuple):
+    """A page that was written."""
+
+    path: str
+    known: Known
+    broken: Broken | None  # a record that could not be read whole
+
+
+def make_pages(pages: Sequence[Page], write: Write, templates: Templates) -> Iterator[Done]:
+    """Every page, made and written, in no particular order.
+
+    Raises:
+        UserError: one could not be written; others may have been, and are among the results only if they came before.
+    """
+    processes = max(1, min(os.cpu_count() or 1, MOST_PROCESSES, len(pages) // PAGES_A_PROCESS))
+    # What lives by now lives on: the collector need not walk it again and again, and no process copies it for that.
+    gc.freeze()
+    try:
+        if processes == 1:
+            yield from _made(pages, write, templates)
+        else:
+            yield from _made_by_many(pages, write, templates, processes)
+    finally:
+        gc.unfreeze()
+
+
+def _made(pages: Sequence[Page], write: Write, templates: Templates) -> Iterator[Done]:
+    for page in pages:
+        made = page.make(templates)
+        write(page.path, made.data)
+        yield Done(page.path, Known(UNKNOWN if made.broken else page.digest, len(made.data)), made.broken)
+
+
+def _made_by_many(pages: Sequence[Page], write: Write, templates: Templates, processes: int) -> Iterator[Done]:
+    """This process makes a share itself."""
+    from multiprocessing import get_context
+
+    fork = get_context("fork")
+
+    def make_share(number: int, answer: "Connection") -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it, and ends the others
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            answer.send(list(_made(pages[number::processes], write, templates)))
+        except UserError as error:
+            answer.send(error)
+
+    shares = []
+    for number in range(1, processes):
+        ours, theirs = fork.Pipe(duplex=False)
+        child = fork.Process(target=make_share, args=(number, theirs), daemon=True)
+        child.start()
+        theirs.close()
+        shares.append((child, ours))
+    try:
+        yield from _made(pages[::processes], write, templates)
+        for _, ours in shares:
+            answer = ours.recv()
+            if isinstance(answer, UserError):
+                raise answer
+            yield from answer
+    except EOFError:
+        raise UserError("a process that made pages ended before it was done; build the site again") from None
+    finally:
+        for child, ours in shares:
+            child.terminate()
+            child.join()
+            ours.close()

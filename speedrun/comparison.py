@@ -1,0 +1,219 @@
+"""Two runs side by side: their numbers, what differs in how they were made, and what may be concluded. Pure."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from harness.result import CurvePoint, Record, Verdict
+from speedrun.machine_words import hardware_of
+from speedrun.pull_request import FileChange, file_changes
+
+SMOOTHED_SHARE = 0.05  # of a curve's points: a training loss is averaged over so many, for one batch is noise
+
+Name = Literal["a", "b"]
+Unit = Literal["nats/token", "bits/byte", "s", "GiB", "TFLOP/s", "1/s", ""]  # "": a count
+
+
+class Amount(msgspec.Struct, frozen=True, kw_only=True):
+    """A number of both runs; None: a run does not have it."""
+
+    name: str
+    unit: Unit
+    declared: bool  # by the entries; nobody checked it
+    a: int | float | None
+    b: int | float | None
+    difference: int | float | None  # b less a
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """Something about how the runs were made that is not the same; None: a run does not have it."""
+
+    name: str
+    a: str | None
+    b: str | None
+
+
+class Better(msgspec.Struct, frozen=True, kw_only=True):
+    """Which run is better by what the track asks for."""
+
+    run: Name
+    why: Literal["loss", "time", "target"]  # target: it met it, the other one did not
+    by: float | None  # nats a token, or seconds; None: the target tells
+
+
+class Passing(msgspec.Struct, frozen=True, kw_only=True):
+    """When the run whose training loss ended lower was where the other one ended. Declared by the entries."""
+
+    run: Name
+    elapsed_s: float
+    loss_nats: float
+    other_s: float  # when the other one was there
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """What two runs say beside each other."""
+
+    amounts: tuple[Amount, ...]
+    settings: tuple[Setting, ...]
+    files: tuple[FileChange, ...]  # of the source, from a to b
+    incomparable: tuple[str, ...]  # why their results can't be held against each other; none: they can
+    better: Better | None  # None: neither, or they can't be compared
+    same_entry: bool  # one source with the same settings: whatever differs is noise
+    passing: Passing | None
+
+
+def compare(a: Record, b: Record) -> Comparison:
+    """Everything that can be said without any other run."""
+    incomparable = tuple(_incomparable(a, b))
+    same_entry = (a.entry.name, a.source.sha256, a.overrides) == (b.entry.name, b.source.sha256, b.overrides)
+    return Comparison(
+        amounts=tuple(_amounts(a, b)),
+        settings=tuple(_settings(a, b)),
+        files=file_changes(a.source.files, b.source.files),
+        incomparable=incomparable,
+        better=None if incomparable else _better(a, b),
+        same_entry=same_entry,
+        passing=None if incomparable or same_entry else _passing(a.curve, b.curve),
+    )
+
+
+def _amounts(a: Record, b: Record) -> Iterator[Amount]:
+    """Those that at least one run has."""
+    numbers: list[tuple[str, Unit, bool, Callable[[Record], float | None]]] = [
+        ("loss", "nats/token", False, lambda run: run.score.loss_nats if run.score else None),
+        ("bits a byte", "bits/byte", False, lambda run: run.score.bits_per_byte if run.score else None),
+        ("training", "s", False, lambda run: run.times.train_s),
+        ("set-up", "s", False, lambda run: run.times.setup_s),
+        ("saving", "s", False, lambda run: run.times.save_s),
+        ("scoring", "s", False, lambda run: run.times.score_s),
+        ("twin", "s", False, lambda run: run.times.twin_s),
+        ("in all", "s", False, lambda run: run.times.total_s),
+        ("steps", "", True, lambda run: run.declared.steps),
+        ("tokens", "", True, lambda run: run.declared.tokens),
+        ("tokens a second", "1/s", True, _rate),
+        ("last logged loss", "nats/token", True, lambda run: run.declared.loss_nats),
+        ("parameters", "", False, lambda run: run.parameters),
+        ("artifact bytes", "", False, lambda run: run.artifact.bytes if run.artifact else None),
+        ("memory", "GiB", False, lambda run: run.peak_memory_gib),
+        ("accelerator memory", "GiB", False, lambda run: run.hardware.peak_device_memory_gib if run.hardware else None),
+        ("machine's speed", "TFLOP/s", False, _speed),
+    ]
+    for name, unit, declared, of in numbers:
+        left, right = _finite(of(a)), _finite(of(b))
+        if left is not None or right is not None:
+            difference = None if left is None or right is None else _finite(right - left)
+            yield Amount(name=name, unit=unit, declared=declared, a=left, b=right, difference=difference)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _rate(run: Record) -> float | None:
+    tokens, train_s = run.declared.tokens, run.times.train_s
+    return tokens / train_s if tokens is not None and train_s is not None and train_s > 0 else None
+
+
+def _speed(run: Record) -> float | None:
+    """Of the slowest accelerator, before the run; of the processor where there is none."""
+    before = run.hardware.before if run.hardware else ()
+    cards = [one for one in before if one.device != "cpu"] or before
+    return min((one.matmul_tflops for one in cards), default=None)
+
+
+def _facts(run: Record) -> dict[str, str]:
+    """What two runs must share to be compared, and else only what makes them differ."""
+    return {
+        "track": run.track.id,
+        "track's version": str(run.track.version),
+        "track's file": run.track.sha256,
+        "data set": run.dataset.id,
+        "data": run.dataset.sha256,
+        "hardware": hardware_of(run),
+        "torch": run.environment.packages.get("torch", "unknown"),
+    }
+
+
+def _settings(a: Record, b: Record) -> Iterator[Setting]:
+    left, right = _facts(a), _facts(b)
+    # Hashes say nothing to a reader where a name has said it all.
+    silent = {"track's file"} if a.track.version != b.track.version or a.track.id != b.track.id else set()
+    silent |= {"data"} if a.dataset.id != b.dataset.id else set()
+    for name in left:
+        if left[name] != right[name] and name not in silent:
+            short = 12 if name in ("track's file", "data") else None
+            yield Setting(name=name, a=left[name][:short], b=right[name][:short])
+    for name, of in (
+        ("python", lambda run: run.environment.python),
+        ("sandbox", lambda run: run.environment.sandbox.level.value),
+        ("processes", lambda run: str(run.ranks)),
+    ):
+        if of(a) != of(b):
+            yield Setting(name=name, a=of(a), b=of(b))
+    for name in sorted({*a.overrides, *b.overrides}):
+        if a.overrides.get(name) != b.overrides.get(name):
+            yield Setting(name=f"--set {name}", a=a.overrides.get(name), b=b.overrides.get(name))
+
+
+def _incomparable(a: Record, b: Record) -> Iterator[str]:
+    left, right = _facts(a), _facts(b)
+    for name, words in (
+        ("track", "they ran on different tracks"),
+        ("track's version", "they ran under different versions of the track"),
+        ("track's file", "the track's file was not the same"),
+        ("data set", "they were scored on different data sets"),
+        ("data", "the data set was not the same"),
+        ("hardware", "they ran on different hardware"),
+        ("torch", "they ran with different versions of torch"),
+    ):
+        if left[name] != right[name]:
+            yield words
+            if name in ("track", "data set"):
+                break  # the rest follows
+    for name, run in (("A", a), ("B", b)):
+        if run.verdict is not Verdict.OK:
+            yield f"{name} has no valid score: its verdict is {run.verdict}"
+
+
+def _better(a: Record, b: Record) -> Better | None:
+    """By loss, or by training time where that is the race and both met the target."""
+    assert a.score is not None
+    assert b.score is not None
+    if a.track.objective == "fastest-to-loss" and a.score.target_met != b.score.target_met:
+        return Better(run="a" if a.score.target_met else "b", why="target", by=None)
+    if a.track.objective == "fastest-to-loss" and a.score.target_met:
+        assert a.times.train_s is not None
+        assert b.times.train_s is not None
+        return _lower("time", a.times.train_s, b.times.train_s)
+    return _lower("loss", a.score.loss_nats, b.score.loss_nats)
+
+
+def _lower(why: Literal["loss", "time"], a: float, b: float) -> Better | None:
+    by = _finite(abs(a - b))
+    return Better(run="a" if a < b else "b", why=why, by=by) if by else None
+
+
+def _passing(a: Sequence[CurvePoint], b: Sequence[CurvePoint]) -> Passing | None:
+    curves: dict[Name, list[tuple[float, float]]] = {"a": _smoothed(a), "b": _smoothed(b)}
+    if not all(curves.values()):
+        return None
+    ends = {name: curve[-1] for name, curve in curves.items()}
+    run: Name = "a" if ends["a"][1] < ends["b"][1] else "b"
+    other_s, loss_nats = ends["b" if run == "a" else "a"]
+    if not ends[run][1] < loss_nats:
+        return None
+    elapsed_s = next(point_s for point_s, loss in curves[run] if loss <= loss_nats)
+    return Passing(run=run, elapsed_s=elapsed_s, loss_nats=loss_nats, other_s=other_s)
+
+
+def _smoothed(curve: Sequence[CurvePoint]) -> list[tuple[float, float]]:
+    """(elapsed_s, mean training loss of the last few points), for as many points as there are full means."""
+    known = [(point.elapsed_s, point.loss_nats) for point in curve if point.loss_nats is not None]
+    number = max(1, round(SMOOTHED_SHARE * len(known)))
+    means = [
+        (known[last][0], sum(loss for _, loss in known[last + 1 - number : last + 1]) / number)
+        for last in range(number - 1, len(known))
+    ]
+    return [(elapsed_s, mean) for elapsed_s, mean in means if math.isfinite(mean)]

@@ -1,0 +1,54 @@
+"""The commands that look at runs, besides `show`: compare, watch."""
+
+from typing import Annotated
+
+import typer
+
+from speedrun import console
+from speedrun.command_line import Json, Reply
+from speedrun.workspace import find_workspace
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands to the command line."""
+    for function, name, example in (
+        (compare, "compare", "speedrun compare 20261121-141530-mine-3f9a last"),
+        (watch, "watch", "speedrun watch"),
+    ):
+        app.command(name, epilog=f"Example: {example}")(function)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run's id, the beginning of one, or 'last'.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    json: Json = False,
+) -> Reply:
+    """Show two runs side by side, and what may be concluded.
+
+    Their curves over each other, their numbers, and what differs in how they were made.
+    """
+    from speedrun.commands.compare import compare
+
+    return Reply(compare(find_workspace(), a, b), json)
+
+
+def watch(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Its id, or the beginning of it; default: the only one in progress."),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON for every event, then one JSON object.")
+    ] = False,
+) -> Reply:
+    """Watch a run that another terminal started, until it ends. Exits with 0 for a scored run, 1 for an invalid one.
+
+    Ctrl-C stops watching, and nothing else.
+    """
+    from speedrun.commands.watch import watch
+
+    try:
+        return Reply(watch(find_workspace(), run, json=json), json)
+    except KeyboardInterrupt:
+        console.note("stopped watching; the run is left alone")
+        raise typer.Exit(130) from None
