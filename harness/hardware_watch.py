@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from harness.accelerators import CLOCK_SM, GIB, Accelerator, Nvml, fact, load_nvml, opened
 from harness.result import HardwareReport
@@ -50,6 +50,15 @@ class Reading:
     memory_gib: float | None = None
     busy: float | None = None  # share of the driver's last sampling period, 0 to 1
     pids: frozenset[int] = frozenset()  # processes that compute on it, as the host numbers them
+
+
+class Facts(NamedTuple):
+    """All accelerators of a run at one moment, for whoever watches; None: there is none, or it does not tell."""
+
+    clock_mhz: int | None  # of the slowest
+    memory_gib: float | None  # of the fullest
+    busy: float | None  # mean share of the time just past, 0 to 1
+    throttled: tuple[str, ...]  # why clocks are lower than they could be
 
 
 @dataclass(frozen=True)
@@ -140,12 +149,6 @@ def reasons(readings: Sequence[Reading]) -> tuple[str, ...]:
     return tuple(name for bit, name in REASONS.items() if any(reading.reasons & bit for reading in readings))
 
 
-def mean_busy(readings: Sequence[Reading]) -> float | None:
-    """The mean share of the time just past, 0 to 1; None: nobody tells."""
-    shares = [reading.busy for reading in readings if reading.busy is not None]
-    return sum(shares) / len(shares) if shares else None
-
-
 def look(nvml: Nvml | None = None) -> dict[int, Reading]:
     """Minor number → how that accelerator is now; empty where the driver does not answer."""
     nvml = nvml or load_nvml()
@@ -214,10 +217,17 @@ class HardwareWatch:
         """Everything seen so far, without the calibrations."""
         return self._seen.report()
 
-    @property
-    def latest(self) -> tuple[Reading, ...]:
-        """Every accelerator as it was seen last; none before the first look, and where there are none."""
-        return self._latest
+    def facts(self) -> Facts:
+        """How the accelerators were when they were seen last."""
+        clocks = [card.clock_mhz for card in self._latest if card.clock_mhz is not None]
+        memories = [card.memory_gib for card in self._latest if card.memory_gib is not None]
+        shares = [card.busy for card in self._latest if card.busy is not None]
+        return Facts(
+            clock_mhz=min(clocks, default=None),
+            memory_gib=max(memories, default=None),
+            busy=sum(shares) / len(shares) if shares else None,
+            throttled=reasons(self._latest),
+        )
 
     def _watch(self) -> None:
         # Whatever goes wrong here ends the watching and nothing else.

@@ -117,7 +117,7 @@ class Times(_Part, frozen=True, kw_only=True):
     save_s: float | None = None
     score_s: float | None = None  # rows only, without the sandbox's start
     twin_s: float | None = None  # likewise
-    sample_s: float | None = None  # for what the model says; never longer than harness/samples.py allows
+    sample_s: float | None = None  # while the model spoke
     total_s: float = 0.0
     load_s: float | None = None  # the scorer's set-up: imports, setup() and load()
     load_processor_s: float | None = None  # processor seconds of that
@@ -248,19 +248,39 @@ class Source(_Part, frozen=True, kw_only=True):
     git_clean: bool | None = None  # no uncommitted change in the repository; None: no repository
 
 
+MOST_SAMPLES = 8
+SAMPLE_LENGTH = 2_000  # characters of a prompt, and of what was said after it
+
+
 class Sample(_Part, frozen=True, kw_only=True):
-    """A piece of the scored text, and how the model went on from it."""
+    """A piece of the scored text, and how the model went on from it.
+
+    Raises:
+        ValueError: a text is longer than SAMPLE_LENGTH.
+    """
 
     prompt: str
     text: str  # a stranger's words: without control characters, but for newlines and tabs
 
+    def __post_init__(self) -> None:
+        if max(len(self.prompt), len(self.text)) > SAMPLE_LENGTH:
+            raise ValueError(f"a sample has at most {SAMPLE_LENGTH:,} characters")
+
 
 class Samples(_Part, frozen=True, kw_only=True):
-    """What the kept model says when it is asked to go on; never scored (harness/samples.py says how)."""
+    """What the kept model says when it is asked to go on; never scored (harness/samples.py says how).
+
+    Raises:
+        ValueError: there are more than MOST_SAMPLES.
+    """
 
     seed: int
     temperature: float
     items: tuple[Sample, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.items) > MOST_SAMPLES:
+            raise ValueError(f"a record has at most {MOST_SAMPLES} samples")
 
 
 class Series(_Part, frozen=True, kw_only=True):
@@ -304,7 +324,7 @@ class Record(_Part, frozen=True, kw_only=True):
     hardware: HardwareReport | None = None
     ranks: int = 1  # processes that trained together
     log_tail: str = ""  # the end of what the entry printed, control characters stripped
-    samples: Samples | None = None  # None: the run was not honest, or its tokens can't be read as text here
+    samples: Samples | None = None  # None: it is not ok, it said nothing, or its tokens can't be read as text here
     tier: Tier = Tier.SELF_REPORTED
     series: Series | None = None  # None: a run by itself
 

@@ -24,7 +24,7 @@ from harness.evaluation import BadOutput, Stream, Windows, mean_loss, score
 from harness.event_log import EventLog
 from harness.events import Ended, Event, Logged, Noted, Phase, PhaseBegan, Ticked
 from harness.first_record import first_record, scored_split, scored_stream
-from harness.hardware_watch import HardwareWatch, mean_busy, reasons
+from harness.hardware_watch import HardwareWatch
 from harness.privacy import anonymous
 from harness.protocol import (
     Connection,
@@ -49,17 +49,15 @@ from harness.result import (
     Verdict,
 )
 from harness.run_request import Part, RunRequest, accelerators_of
-from harness.sandbox import Card, Interpreter, Limits, Mounts, Sandbox, SandboxError, protect_parent, stage
-from harness.sandbox_plan import SYSTEM_TREES, under
+from harness.run_walls import demand_hidden, sandbox_limits
+from harness.sandbox import Card, Interpreter, Mounts, Sandbox, SandboxError, protect_parent, stage
+from harness.sandbox_plan import SYSTEM_TREES
 
 SAVE_BYTES_A_SECOND = 200e6  # saving may take the track's save_s and a second for so many bytes
 MOST_LOGS = 200_000  # points an entry may log
 TICK_S = 1.0
 COLD_S = 300.0  # more to load in, where the harness has dropped the libraries from memory
 LOG_TAIL = 16_384  # characters of what the entry printed that a record keeps
-SHM_BYTES = 512 << 20  # a rank
-OUTPUT_BYTES = 16 << 20
-OPEN_FILES = 4096
 
 
 Calibrate = Callable[[Sequence[Accelerator], int], tuple[Calibration, ...]]
@@ -145,14 +143,14 @@ class _Run:
             except BadOutput as error:
                 self._end(Verdict.BAD_OUTPUT, str(error))
             except KeyboardInterrupt:
-                self._end(Verdict.INTERRUPTED, f"interrupted during {self.phase}")
+                self._end_unless_ok(Verdict.INTERRUPTED, f"interrupted during {self.phase}")
             except UserError as error:
                 if self.phase == "start" or (self.phase == "setup" and self.request.overrides):
                     journal.settle(self.request.cache, self.record.run_id)  # missing data, a wrong override
                     raise
                 self._end(Verdict.CRASHED, str(error))
             except Exception as error:
-                self._end(Verdict.INTERNAL_ERROR, _our_fault(error))
+                self._end_unless_ok(Verdict.INTERNAL_ERROR, _our_fault(error))
             try:
                 self._write_down()  # first: no fault while the machine is calibrated may cost the verdict
                 self._forget_notes()
@@ -331,12 +329,15 @@ class _Run:
             self._hear_samples(dialogue)
 
     def _hear_samples(self, dialogue: Dialogue) -> None:
-        """For the reader. Whatever goes wrong here, somebody's impatience too: the verdict stands."""
+        """For the reader. Whatever goes wrong here, somebody's impatience too: the verdict stands.
+
+        Of imported text, which is somebody's own, nothing is asked: a record is made to be shown around.
+        """
         assert self.windows is not None
-        self._begin("sample", samples.SAMPLES_S)
-        began_s = self.clock.now()
-        dialogue.until(began_s + samples.SAMPLES_S, Verdict.EVALUATION_TIMEOUT, "the time for samples is over")
         data = self.request.data
+        if data.manifest.source.kind == "import":
+            return
+        self._begin("sample", samples.SAMPLES_S)
         question = samples.Question(
             self.stream,
             self.spare,
@@ -347,8 +348,14 @@ class _Run:
             bytes_a_token=data.manifest.splits[scored_split(self.request)].bytes_a_token,
         )
         try:
-            self._update(samples=samples.hear(dialogue, question, data.text))
+            started = samples.prompts(question)
+            if not started or data.text(started[0].prompt) is None:
+                return
+            began_s = self.clock.now()
+            dialogue.until(began_s + samples.SAMPLES_S, Verdict.EVALUATION_TIMEOUT, "the time for samples is over")
+            samples.go_on(dialogue, question, started)
             self._note(sample_s=self.clock.now() - began_s)
+            self._update(samples=samples.told(started, data.text))
         except (Exception, KeyboardInterrupt) as error:
             self.observe(Noted(f"no samples of what the model says: {type(error).__name__}"))
 
@@ -372,7 +379,7 @@ class _Run:
             data=data,
             artifact=self.folder / "artifact" if holds else None,
         )
-        with self.launch(request.level, mounts, _limits(request, ranks, training=training), cards) as sandbox:
+        with self.launch(request.level, mounts, sandbox_limits(request, ranks, training=training), cards) as sandbox:
             self.sandbox = sandbox
             sandbox.start()
             self._describe(sandbox)
@@ -454,22 +461,8 @@ class _Run:
             if now - last_s >= TICK_S or (done is not None and done == total):
                 last_s = now
                 memory_gib = sandbox.memory_bytes() / 2**30
-                cards = self.hardware.latest
-                self.observe(
-                    Ticked(
-                        self.phase,
-                        now - self.phase_began_s,
-                        memory_gib,
-                        done,
-                        total,
-                        clock_mhz=min((card.clock_mhz for card in cards if card.clock_mhz is not None), default=None),
-                        device_memory_gib=max(
-                            (card.memory_gib for card in cards if card.memory_gib is not None), default=None
-                        ),
-                        device_busy=mean_busy(cards),
-                        throttled=reasons(cards),
-                    )
-                )
+                facts = self.hardware.facts()
+                self.observe(Ticked(self.phase, now - self.phase_began_s, memory_gib, done, total, *facts))
 
         return tick
 
@@ -563,6 +556,11 @@ class _Run:
             declared=self.curve.declared(),
         )
 
+    def _end_unless_ok(self, verdict: Verdict, reason: str) -> None:
+        """For what is not the entry's doing: where its twin has spoken for it, the verdict stands."""
+        if self.record.verdict is not Verdict.OK:
+            self._end(verdict, reason)
+
     def _hardware(self) -> HardwareReport | None:
         """What was sampled, with what was calibrated; None: it ended before either."""
         measured = self.record.hardware
@@ -579,35 +577,8 @@ class _Run:
                 self.observe(Noted(f"the artifact could not be kept: {error.strerror}; free some space in data/cache"))
 
 
-def demand_hidden(folder: Path, level: Level, shown: tuple[str, ...]) -> None:
-    """Raises UserError when `folder` lies in one of the trees that every sandbox of this level can read."""
-    place = str(folder.resolve())
-    tree = next((tree for tree in shown if under(place, (tree, os.path.realpath(tree)))), None)
-    if tree is not None and level is not Level.NONE:
-        raise UserError(
-            f"the scored text lies below {tree}, which every entry may read as part of the system or of Python; "
-            "move this checkout somewhere else"
-        )
-
-
 def _since(before_s: float | None, now_s: float | None) -> float | None:
     return None if before_s is None or now_s is None else now_s - before_s
-
-
-def _limits(request: RunRequest, ranks: int, *, training: bool) -> Limits:
-    resources = request.track.resources
-    # What a scorer leaves in a /dev/shm that is the harness's own user's, its twin would find: it gets none.
-    none_shared = request.level is Level.LANDLOCK and not training
-    return Limits(
-        memory_bytes=int(resources.memory_gib * 2**30),
-        processes=resources.processes,
-        scratch_bytes=resources.scratch_mib << 20,
-        shm_bytes=0 if none_shared else SHM_BYTES * ranks,
-        open_files=OPEN_FILES,
-        threads=request.threads_a_rank * ranks,
-        output_bytes=OUTPUT_BYTES,
-        ranks=ranks,
-    )
 
 
 def _our_fault(error: Exception) -> str:

@@ -15,12 +15,11 @@ from harness import twin
 from harness.dialogue import Ending
 from harness.evaluation import BadOutput, Exchange, Stream, Windows
 from harness.protocol import Cut, Distribution, printable
-from harness.result import Sample, Samples
+from harness.result import SAMPLE_LENGTH, Sample, Samples
 
 PROMPTS = 3
 PROMPT_BYTES, TEXT_BYTES = 100, 200  # of text, about
 NEARBY = 1 << 16  # tokens in which the beginning of a document is looked for
-TEXT_LENGTH = 2_000  # most characters of a prompt or a text that a record keeps
 SAMPLES_S = 5.0  # for all of them
 TEMPERATURE = 0.8
 SEED = 20260101
@@ -56,27 +55,7 @@ class Continuation:
     over: bool = False  # the model has ended the document
 
 
-def hear(exchange: Exchange, question: Question, text: Callable[[Sequence[int]], str | None]) -> Samples | None:
-    """What the model says; None where it says nothing, or its tokens can't be read as text here.
-
-    text: what tokens stand for, None where nobody knows. Raises what `text` raises.
-    """
-    started = [Continuation(prompt) for prompt in prompts(question)]
-    if not started or text(started[0].prompt) is None:
-        return None
-    go_on(exchange, question, started)
-    items = tuple(
-        Sample(
-            prompt=printable(text(one.prompt) or "", TEXT_LENGTH),
-            text=printable(text(one.said) or "", TEXT_LENGTH),
-        )
-        for one in started
-        if one.said
-    )
-    return Samples(seed=SEED, temperature=TEMPERATURE, items=items) if items else None
-
-
-def prompts(question: Question) -> list[list[int]]:
+def prompts(question: Question) -> list[Continuation]:
     """PROMPTS pieces of the scored text, evenly spread, each from where a document begins if one begins nearby.
 
     Fewer where the text is too short.
@@ -89,7 +68,7 @@ def prompts(question: Question) -> list[list[int]]:
         start = part.index(question.separator) + 1 if question.separator in part else 0
         start = start if start + tokens <= len(part) else 0
         if tokens <= len(part):
-            found.append(part[start : start + tokens])
+            found.append(Continuation(part[start : start + tokens]))
     return found
 
 
@@ -111,6 +90,22 @@ def go_on(exchange: Exchange, question: Question, started: Sequence[Continuation
                 token = int(draw.choice(question.vocab_size, p=probabilities))
                 one.over = token == question.separator
                 one.said += [] if one.over else [token]
+
+
+def told(started: Sequence[Continuation], text: Callable[[Sequence[int]], str | None]) -> Samples | None:
+    """What the model said, for the record; None: nothing.
+
+    text: what tokens stand for. Raises what it raises.
+    """
+    items = tuple(
+        Sample(
+            prompt=printable(text(one.prompt) or "", SAMPLE_LENGTH),
+            text=printable(text(one.said) or "", SAMPLE_LENGTH),
+        )
+        for one in started
+        if one.said
+    )
+    return Samples(seed=SEED, temperature=TEMPERATURE, items=items) if items else None
 
 
 def _ask(

@@ -196,7 +196,8 @@ def marks(here: Place, rules: Mapping[str, TrackRules], others: Iterable[Place])
     alike = [other for other in others if other.track.id == here.track.id]
     if any(other.track != here.track and other.track.version == here.track.version for other in alike):
         found.append(f"track file {here.track.sha256[:8]}")
-    if not here.dataset.official:
+    official = {other.dataset.id for other in alike if other.dataset.official}
+    if not here.dataset.official or official - {here.dataset.id}:
         found.append(f"data set {here.dataset.id}")
     if any(other.dataset != here.dataset and other.dataset.id == here.dataset.id for other in alike):
         found.append(f"data {here.dataset.sha256[:8]}")

@@ -64,12 +64,21 @@ class Checked(Answer, frozen=True, kw_only=True, tag="check"):
         return 1 if self.problems else 0
 
 
+class OnBoard(_Value, frozen=True, kw_only=True):
+    """Where all stored runs of a variant put it."""
+
+    rank: int | None  # None: it has no place
+    missing_runs: int  # ranked ones, before it can have a place
+    against: str  # why it has none for another reason; empty: nothing
+
+
 class Ran(Answer, frozen=True, kw_only=True, tag="run"):
     """The runs of one `speedrun run`, oldest first."""
 
     records: tuple[Record, ...]
     files: tuple[str, ...]  # where each record lies
-    runs_asked: int  # by the track, for a place on the board
+    runs_wanted: int  # by whoever typed the command
+    on_board: OnBoard | None  # the variant of the last run; None: that run is not ranked
     interrupted: bool
 
     @property

@@ -11,7 +11,7 @@ from leaderboard.text import plain
 from speedrun import tables
 from speedrun.answers import Compared, ComparedRun
 from speedrun.chart import Piece, Point, Whose, overlay
-from speedrun.comparison import Amount, Better, Comparison
+from speedrun.comparison import OVERRIDE, Amount, Better, Comparison
 
 CHART_LINES = 14
 CHART_COLUMNS = 96
@@ -43,7 +43,8 @@ def sentences(found: Comparison) -> Iterator[str]:
     if found.incomparable:
         yield f"Not comparable: {'; '.join(found.incomparable)}."
     elif found.same_entry:
-        yield "Both ran the same source with the same settings: what differs in loss and time is noise."
+        noise = "noise" if not found.unlike else f"noise, or comes from this: {'; '.join(found.unlike)}"
+        yield f"Both ran the same source with the same settings: what differs in loss and time is {noise}."
     elif found.better is None:
         yield "Neither is better."
     else:
@@ -51,6 +52,8 @@ def sentences(found: Comparison) -> Iterator[str]:
             f"{_better(found.better)}. One run of each: how far two runs of one entry differ is not known from these, "
             "so it may be chance."
         )
+        if found.unlike:
+            yield f"And not all was alike: {'; '.join(found.unlike)}."
     if found.passing is not None:
         yield _passed(found)
 
@@ -59,7 +62,10 @@ def settling(value: Compared) -> str:
     """The command that tells chance from merit; empty where there is nothing to settle, or no such command."""
     a, b = value.a, value.b
     settled = value.comparison.better is None or value.comparison.same_entry
-    return "" if settled or a.entry == b.entry else f"speedrun duel {b.entry} --against {a.entry} --track {a.track}"
+    overrides = any(setting.name.startswith(OVERRIDE) for setting in value.comparison.settings)
+    if settled or overrides or a.entry == b.entry:
+        return ""
+    return f"speedrun duel {b.entry} --against {a.entry} --track {a.track}"
 
 
 def _better(better: Better) -> str:

@@ -10,6 +10,8 @@ from harness.result import CurvePoint, Record, Verdict
 from speedrun.machine_words import hardware_of
 from speedrun.pull_request import FileChange, file_changes
 
+OVERRIDE = "--set"  # begins the name of a setting that was one
+ALIKE_SHARE = 0.1  # a machine's speed differs by less from one minute to the next
 SMOOTHED_SHARE = 0.05  # of a curve's points: a training loss is averaged over so many, for one batch is noise
 
 Name = Literal["a", "b"]
@@ -60,14 +62,15 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileChange, ...]  # of the source, from a to b
     incomparable: tuple[str, ...]  # why their results can't be held against each other; none: they can
     better: Better | None  # None: neither, or they can't be compared
-    same_entry: bool  # one source with the same settings: whatever differs is noise
+    same_entry: bool  # one source with the same overrides, whatever its name
+    unlike: tuple[str, ...]  # why not even the same entry need come out the same
     passing: Passing | None
 
 
 def compare(a: Record, b: Record) -> Comparison:
     """Everything that can be said without any other run."""
     incomparable = tuple(_incomparable(a, b))
-    same_entry = (a.entry.name, a.source.sha256, a.overrides) == (b.entry.name, b.source.sha256, b.overrides)
+    same_entry = (a.source.sha256, a.overrides) == (b.source.sha256, b.overrides)
     return Comparison(
         amounts=tuple(_amounts(a, b)),
         settings=tuple(_settings(a, b)),
@@ -75,6 +78,7 @@ def compare(a: Record, b: Record) -> Comparison:
         incomparable=incomparable,
         better=None if incomparable else _better(a, b),
         same_entry=same_entry,
+        unlike=tuple(_unlike(a, b)),
         passing=None if incomparable or same_entry else _passing(a.curve, b.curve),
     )
 
@@ -154,7 +158,19 @@ def _settings(a: Record, b: Record) -> Iterator[Setting]:
             yield Setting(name=name, a=of(a), b=of(b))
     for name in sorted({*a.overrides, *b.overrides}):
         if a.overrides.get(name) != b.overrides.get(name):
-            yield Setting(name=f"--set {name}", a=a.overrides.get(name), b=b.overrides.get(name))
+            yield Setting(name=f"{OVERRIDE} {name}", a=a.overrides.get(name), b=b.overrides.get(name))
+
+
+def _unlike(a: Record, b: Record) -> Iterator[str]:
+    """What may have made one of them better besides what an entry is and chance."""
+    for name, run in (("A", a), ("B", b)):
+        if run.hardware is not None and run.hardware.slowed:
+            yield f"{name}'s machine was slower after the run than before it"
+    left, right = _speed(a), _speed(b)
+    if left and right and not abs(math.log(right / left)) <= math.log(1 + ALIKE_SHARE):
+        yield "the machine was not equally fast"
+    if a.environment.sandbox.level is not b.environment.sandbox.level:
+        yield "the sandbox levels differ"
 
 
 def _incomparable(a: Record, b: Record) -> Iterator[str]:
@@ -172,6 +188,8 @@ def _incomparable(a: Record, b: Record) -> Iterator[str]:
             yield words
             if name in ("track", "data set"):
                 break  # the rest follows
+    if a.ranks != b.ranks:
+        yield "they were trained by different numbers of processes"
     for name, run in (("A", a), ("B", b)):
         if run.verdict is not Verdict.OK:
             yield f"{name} has no valid score: its verdict is {run.verdict}"

@@ -75,25 +75,34 @@ REMEDIES = tuple(
 def after(value: Ran) -> str:
     """What to do after the last of these runs."""
     last = value.records[-1]
-    if value.interrupted and last.verdict is Verdict.OK:
-        return "speedrun leaderboard --show (interrupted before the other runs)"
     if last.verdict is not Verdict.OK:
         return ADVICE[last.verdict].replace("TRACK", last.track.id)
+    told = [unranked(last) if not last.ranked else _of_the_board(value, last)]
     if last.score is not None and last.score.target_met is False:
-        return f"train until the loss is below {last.track.target_nats:g}: the mean of the runs must meet the target"
-    if not last.ranked:
-        return unranked(last)
-    if len(value.records) < value.runs_asked:
-        return (
-            f"a place on {last.track.id} is the mean of {value.runs_asked} runs: "
-            f"speedrun run {last.entry.name} --track {last.track.id} --runs {value.runs_asked - len(value.records)}"
+        told.insert(
+            0, f"train until the loss is below {last.track.target_nats:g}: the mean of the runs must meet the target"
         )
-    board = f"speedrun leaderboard --show --track {last.track.id}"
+    if value.interrupted and len(value.records) < value.runs_wanted:
+        told.append(f"interrupted after {len(value.records)} of {value.runs_wanted} runs")
+    return "; ".join(filter(None, told))
+
+
+def _of_the_board(value: Ran, last: Record) -> str:
+    """What a ranked run comes to, with all other runs of its variant."""
+    board, on_board = f"speedrun leaderboard --show --track {last.track.id}", value.on_board
+    if on_board is None:
+        return board
+    if on_board.missing_runs:
+        runs = "1 more run" if on_board.missing_runs == 1 else f"{on_board.missing_runs} more runs"
+        command = f"speedrun run {last.entry.name} --track {last.track.id} --runs {on_board.missing_runs}"
+        return f"a place on {last.track.id} takes {runs} of this source: {command}"
+    if on_board.rank is None:
+        return f"it has no place: {plain(on_board.against, 300)}; {board} --all shows all of it"
     if last.tier is Tier.VERIFIED:
         return board
     return (
-        f"{board} shows its place. It is self-reported: to have it verified, commit speedrun/submissions/"
-        f"{last.entry.name} with its records and open a pull request (CONTRIBUTING.md); "
+        f"{board} shows its place, number {on_board.rank}. It is self-reported: to have it verified, commit "
+        f"speedrun/submissions/{last.entry.name} with its records and open a pull request (CONTRIBUTING.md); "
         "speedrun verify-pr --base origin/main says beforehand what CI will say"
     )
 

@@ -61,7 +61,6 @@ class Progress:
         self.step: int | None = None
         self.tokens: int | None = None
         self.loss_nats: float | None = None
-        self.tokens_a_second: float | None = None
         self.curve: list[Point] = []  # (elapsed_s, loss_nats)
         self.notes: list[str] = []
 
@@ -78,6 +77,14 @@ class Progress:
         if self.phase == "train" and self.limit_s:
             return min(1.0, self.elapsed_s / self.limit_s)
         return None
+
+    @property
+    def tokens_a_second(self) -> float | None:
+        """Over the last RATE_WINDOW_S that the entry logged; None: unknown, not above zero, or too long ago."""
+        if not self._recent or self.elapsed_s - self._recent[-1][0] > 2 * RATE_WINDOW_S:
+            return None
+        (first_s, first), (last_s, last) = self._recent[0], self._recent[-1]
+        return (last - first) / (last_s - first_s) if last_s > first_s and last > first else None
 
     def take(self, event: Event) -> None:
         """Fold one event in."""
@@ -120,8 +127,6 @@ class Progress:
         if point.tokens is not None:
             self._recent = [seen for seen in self._recent if point.elapsed_s - seen[0] <= RATE_WINDOW_S]
             self._recent.append((point.elapsed_s, point.tokens))
-            (first_s, first), (last_s, last) = self._recent[0], self._recent[-1]
-            self.tokens_a_second = (last - first) / (last_s - first_s) if last_s > first_s else None
         if point.loss_nats is not None and math.isfinite(point.loss_nats):
             if self._seen % self._every == 0:
                 self.curve.append(Point(point.elapsed_s, point.loss_nats))

@@ -13,7 +13,11 @@ def recover(workspace: Workspace) -> None:
     One that can never be stored is put aside: it stops nobody. One that the disk refuses today stays where it is, for
     the next command.
     """
-    for record in journal.recover(workspace.cache):
+    try:
+        left_behind = journal.recover(workspace.cache)
+    except PermissionError:  # somebody else's checkout, looked at: whoever may write to it recovers
+        return
+    for record in left_behind:
         try:
             Store(workspace.results).add(record)
         except Unfit as error:

@@ -1,19 +1,24 @@
 """Everything that says who stands where, read from a checkout: records, duels, rulings, and what they come to."""
 
 from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from harness.errors import UserError
+from harness.result import Record, encode
 from harness.track import Track, find_track, list_tracks
 from leaderboard import rulings
-from leaderboard.alike import Place
+from leaderboard.alike import Place, Variant, place, variant
 from leaderboard.duel_store import DuelStore
 from leaderboard.duels import Duel
 from leaderboard.history import History
-from leaderboard.ranking import Board, Section, TrackRules, rank
+from leaderboard.ranking import Board, Row, Section, Standing, TrackRules, rank
 from leaderboard.rulings import Rulings
-from leaderboard.schema import Summary
+from leaderboard.schema import Summary, decode_summary
 from leaderboard.store import Broken, Store
 from speedrun.workspace import Workspace
+
+if TYPE_CHECKING:
+    from speedrun.answers import OnBoard
 
 Placed = TypeVar("Placed", History, Section)
 
@@ -85,6 +90,33 @@ def board(workspace: Workspace, track_id: str | None = None, *, practice: bool =
 def histories(workspace: Workspace, track_id: str | None = None) -> tuple[History, ...]:
     """The record histories of a checkout. Raises UserError as `read`."""
     return read(workspace, track_id).histories()
+
+
+def on_board(workspace: Workspace, record: Record) -> "OnBoard | None":
+    """Where all stored runs of this record's variant put it; None: the record is not ranked, or there is no board.
+
+    record: as it counts, and stored.
+    """
+    from speedrun.answers import OnBoard
+
+    if not record.ranked:
+        return None
+    run = decode_summary(encode(record))
+    try:
+        section = find(board(workspace, run.track.id).sections, place(run))
+    except UserError:  # whatever keeps the board from being read is told by the next command that shows it
+        return None
+    ours = (variant(run), run.tier)
+    row = next((row for row in section.rows if (_variant_of(row), row.tier) == ours), None) if section else None
+    if section is None or row is None:
+        return None
+    if row.standing is Standing.TOO_FEW_RUNS:
+        return OnBoard(rank=None, missing_runs=max(1, (section.runs_asked or 1) - row.runs), against="")
+    return OnBoard(rank=row.rank, missing_runs=0, against="" if row.rank is not None else row.note)
+
+
+def _variant_of(row: Row) -> Variant:
+    return Variant(row.entry, row.source_sha256, row.overrides)
 
 
 def find(those: Iterable[Placed], place: Place) -> Placed | None:

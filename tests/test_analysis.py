@@ -59,7 +59,7 @@ def test_the_numbers_are_those_that_come_out(named_records):
 
 
 def test_a_number_that_is_wrong_is_seen(named_records):
-    stale = re.sub(r"is 0\.\d\d\d nats better", "is 0.999 nats better", TEXT)
+    stale = re.sub(r"are 0\.\d\d\d nats better", "are 0.999 nats better", TEXT)
     stale = re.sub(r"^8 runs, .*$", "9 runs", stale, flags=re.M)
     assert stale.count("0.999") == stale.count("9 runs") == 1
     assert analysis.rewritten(stale, None) == TEXT

@@ -48,7 +48,7 @@ def test_every_honest_control_is_on_the_page_and_none_was_flagged(text):
     assert {row.attack for row in rows} == controls
     for row in rows:
         passed, made = map(int, re.fullmatch(r"ok, (\d+) of (\d+)", row.got).groups())
-        assert passed == made >= 1, row
+        assert passed == made >= 20, row
 
 
 def test_every_attack_on_the_sandbox_is_on_the_page(text):

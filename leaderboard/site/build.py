@@ -58,11 +58,11 @@ def build(folder: Path, contents: Contents, tools: Tools) -> Built:
         UserError: the folder can't be written or is somebody else's; a template or a script can't be read.
     """
     try:
-        pages = [*_assets(tools), *all_pages(contents, _version(tools))]
-        with opened(folder) as site:
-            return _written(site, pages, tools)
+        assets, version = _assets(tools), _version(tools)
     except OSError as error:
         raise UserError(f"cannot read {error.filename}: {error.strerror}; is the installation whole?") from None
+    with opened(folder) as site:
+        return _written(site, [*assets, *all_pages(contents, version)], tools)
 
 
 def _written(site: SiteFolder, pages: list[Page], tools: Tools) -> Built:

@@ -4,6 +4,8 @@ Texts in them are as contestants and maintainers wrote them: not fit to print as
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +36,8 @@ class TrackCard(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[str, ...]  # paragraphs
 
 
-class Contents(NamedTuple):
+@dataclass(frozen=True)
+class Contents:
     """Everything that the records say, and who stands where."""
 
     tracks: tuple[TrackCard, ...]  # in order
@@ -47,3 +50,9 @@ class Contents(NamedTuple):
     published: tuple[Published, ...]
     broken: tuple[Broken, ...]  # files that could not be read
     results: Path  # the folder in which the records lie
+
+    @cached_property
+    def below(self) -> Mapping[str, str]:
+        """Run id → why its row has no place on the board; a run that is not here counts, or is in no row."""
+        rows = (row for section in self.board.sections for row in section.rows if row.rank is None)
+        return {run_id: row.note for row in rows for run_id in row.run_ids}

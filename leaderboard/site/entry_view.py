@@ -15,7 +15,6 @@ from leaderboard.table import heading, with_sd
 from leaderboard.text import plain
 
 _ROOT: Final = "../"
-_MOST_FILES: Final = 100  # shown; an entry has at most 50
 
 
 class Standing(NamedTuple):
@@ -41,7 +40,7 @@ class EntryPage(NamedTuple):
     runs: Table
     latest: Piece  # the run whose source is shown
     files: tuple[FileView, ...]
-    problem: str  # why there is no source; empty: there is
+    problem: str  # why there is no record of it; empty: there is
     diff_words: str  # empty: it is based on nothing
     diff: tuple[FileDiff, ...]
     made_of: str
@@ -95,10 +94,10 @@ def entry_page_view(
             "runs", "Runs, the youngest first", runs, contents, root=_ROOT, without="entry", filtered=len(runs) > 1
         ),
         latest=Piece(last.run_id, run_page(_ROOT, last.run_id)),
-        files=() if sources.ours is None else files(sources.ours.source)[:_MOST_FILES],
-        problem=plain(sources.problem, 300),
+        files=() if sources.ours is None else files(sources.ours.source),
+        problem="" if sources.ours is not None else plain(sources.problem, 300) or "nobody knows why",
         diff_words=words,
-        diff=diff[:_MOST_FILES],
+        diff=diff,
         made_of=many(len(runs), "record"),
     )
 

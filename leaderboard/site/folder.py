@@ -38,10 +38,11 @@ _LEFTOVER: Final = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{8}}{re.escape(atomic.
 
 
 class Known(NamedTuple):
-    """What a file was made of, and how large it was."""
+    """What a file was made of, and what the file system said of it when it had been written."""
 
     digest: str  # UNKNOWN: nobody knows
     size_bytes: int
+    changed_ns: int
 
 
 UNKNOWN: Final = ""  # the digest of a file that must be written whenever it is asked for
@@ -58,7 +59,7 @@ class SiteFolder:
     def __init__(self, folder: Path, known: Mapping[str, Known]) -> None:
         self._folder = folder
         self._known = dict(known)
-        self._sizes = {path: size for path, size in _files(folder) if _OURS.fullmatch(path)}
+        self._seen = {path: facts for path, facts in _files(folder) if _OURS.fullmatch(path)}
 
     @property
     def names(self) -> frozenset[str]:
@@ -68,21 +69,25 @@ class SiteFolder:
     def holds(self, path: str, digest: str) -> bool:
         """Whether this file lies there as it was written, made of this."""
         known = self._known.get(path)
-        return known is not None and digest != UNKNOWN and known == (digest, self._sizes.get(path))
+        return known is not None and digest != UNKNOWN and known == (digest, *self._seen.get(path, ()))
 
     @contextlib.contextmanager
     def changing(self, paths: Iterable[str]) -> Iterator[None]:
         """Within, these files may be written and removed. Raises UserError."""
-        self._known |= {path: Known(UNKNOWN, 0) for path in paths}
+        self._known |= {path: Known(UNKNOWN, 0, 0) for path in paths}
         self._remember()
         try:
             yield
         finally:
             self._remember()
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, digest: str) -> Known:
         """Only inside `changing`; may be called in a child of this process, too. Raises UserError."""
         atomic.replace(self._folder / path, data, synced=False)
+        try:
+            return Known(digest, *_facts((self._folder / path).lstat()))
+        except OSError as error:
+            raise atomic.cannot_write(self._folder / path, error) from None
 
     def written(self, path: str, known: Known) -> None:
         """Says what a file that was written is made of, so that it need not be written again."""
@@ -153,13 +158,18 @@ def _recalled(manifest: Path) -> dict[str, Known]:
     return {path: known for path, known in found.files.items() if _OURS.fullmatch(path)}
 
 
-def _files(folder: Path) -> Iterator[tuple[str, int]]:
-    """Every regular file of the site, and its size in bytes."""
+def _facts(found: os.stat_result) -> tuple[int, int]:
+    """What gives away that somebody else has changed a file: its size in bytes, and when it was written."""
+    return found.st_size, found.st_mtime_ns
+
+
+def _files(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Every regular file of the site, and its facts."""
     for name in ("", *SUBFOLDERS):
         with os.scandir(folder / name) as entries:
             for entry in entries:
                 if entry.is_file(follow_symlinks=False):
-                    yield (f"{name}/{entry.name}" if name else entry.name), entry.stat(follow_symlinks=False).st_size
+                    yield (f"{name}/{entry.name}" if name else entry.name), _facts(entry.stat(follow_symlinks=False))
 
 
 def _tidy(folder: Path, each: Path) -> None:

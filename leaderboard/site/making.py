@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PAGES_A_PROCESS: Final = 100  # below, starting one costs more than it saves
 MOST_PROCESSES: Final = 8
 
-Write = Callable[[str, bytes], None]
+Write = Callable[[str, bytes, str], Known]  # path, data, digest
 
 
 class Done(NamedTuple):
@@ -55,8 +55,8 @@ def make_pages(pages: Sequence[Page], write: Write, templates: Templates) -> Ite
 def _made(pages: Sequence[Page], write: Write, templates: Templates) -> Iterator[Done]:
     for page in pages:
         made = page.make(templates)
-        write(page.path, made.data)
-        yield Done(page.path, Known(UNKNOWN if made.broken else page.digest, len(made.data)), made.broken)
+        known = write(page.path, made.data, UNKNOWN if made.broken else page.digest)
+        yield Done(page.path, known, made.broken)
 
 
 def _made_by_many(pages: Sequence[Page], write: Write, templates: Templates, processes: int) -> Iterator[Done]:
@@ -74,14 +74,20 @@ def _made_by_many(pages: Sequence[Page], write: Write, templates: Templates, pro
             answer.send(error)
 
     shares = []
+    left = [*pages[::processes]]
     for number in range(1, processes):
         ours, theirs = fork.Pipe(duplex=False)
         child = fork.Process(target=make_share, args=(number, theirs), daemon=True)
-        child.start()
+        try:
+            child.start()
+        except OSError:  # no process is to be had: its share is made here
+            left += pages[number::processes]
+            ours.close()
+        else:
+            shares.append((child, ours))
         theirs.close()
-        shares.append((child, ours))
     try:
-        yield from _made(pages[::processes], write, templates)
+        yield from _made(left, write, templates)
         for _, ours in shares:
             answer = ours.recv()
             if isinstance(answer, UserError):

@@ -1,9 +1,9 @@
 """Which pages there are, what each of them is made of, and how it is made.
 
-A page's digest covers everything that goes into it: the bytes of its records, what maintainers ruled on them, who
-stands where, and the templates and the code that make it. So a page whose digest is the one that it was written with
-says what it would say now, and need not be made again. A record is read twice, for its digest and when its page must
-be made; its bytes are decoded in the latter case only.
+A page's digest covers everything that goes into it: the bytes of its records (or, where it shows but a line of each,
+these lines), what maintainers ruled on them, who stands where, and the templates and the code that make it. So a page
+whose digest is the one that it was written with says what it would say now, and need not be made again. A record is
+read twice, for its digest and when its page must be made; its bytes are decoded in the latter case only.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from leaderboard.published import Published
 from leaderboard.ranking import Row, Section
 from leaderboard.reading import read_regular
 from leaderboard.schema import RECORD_CAP_BYTES, RecordError, Summary, decode
+from leaderboard.site.compare_view import ComparePage, compare_page
 from leaderboard.site.contents import Contents, TrackCard
 from leaderboard.site.entry_view import Sources, entry_page_view, standings
 from leaderboard.site.folder import UNKNOWN
@@ -100,7 +101,8 @@ class _Site:
             contents.broken,
         )
         yield Page("index.html", self._digest(self._runs, everything), partial(_make_index, contents))
-        yield Page("compare.html", self._digest([], None), _make_compare)
+        compared = compare_page([run.summary for run in self._runs])
+        yield Page("compare.html", self._digest([], compared), partial(_make_compare, compared))
 
     def _entry(self, name: str, runs: Sequence[_Run]) -> Page:
         last = runs[-1].summary
@@ -141,6 +143,7 @@ class _Site:
             run.run_id in contents.unsigned,
             contents.retracted.get(run.run_id),
             contents.waived.get(run.run_id),
+            contents.below.get(run.run_id),
         )
         return digest(self._version, data, msgspec.json.encode(ruled))
 
@@ -218,5 +221,5 @@ def _make_index(contents: Contents, templates: Templates) -> Made:
     return Made(templates.render("index.html", index_page(contents)))
 
 
-def _make_compare(templates: Templates) -> Made:
-    return Made(templates.render("compare.html", None))
+def _make_compare(page: ComparePage, templates: Templates) -> Made:
+    return Made(templates.render("compare.html", page))

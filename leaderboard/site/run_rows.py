@@ -62,6 +62,8 @@ def counts(run: Summary, contents: Contents) -> str:
         return f"retracted: {plain(contents.retracted[run.run_id], 300)}"
     if not run.ranked:
         return plain("; ".join(run.unranked_because), 300)
+    if run.run_id in contents.below:
+        return f"below the line: {plain(contents.below[run.run_id], 300)}"
     return "ranked"
 
 

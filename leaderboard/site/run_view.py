@@ -171,7 +171,11 @@ def _ranked(record: Record, contents: Contents) -> str:
     against = [plain(reason, 300) for reason in record.unranked_because[:20]]
     if record.run_id in contents.retracted:
         against.insert(0, "it is retracted")
-    return f"It does not count on the board: {'; '.join(against)}." if against else "It counts on the board."
+    if against:
+        return f"It does not count on the board: {'; '.join(against)}."
+    if record.run_id in contents.below:
+        return f"It stands below the line: {plain(contents.below[record.run_id], 300)}."
+    return "It counts on the board."
 
 
 def _score(record: Record) -> Iterator[Fact]:

@@ -42,8 +42,18 @@ class TableRow(NamedTuple):
     hardware: str = ""
 
 
+class Filter(NamedTuple):
+    """A form by which a reader chooses among the rows of a table, or of several at once."""
+
+    key: str  # names it in the page's address
+    label: str  # what it filters
+    tables: tuple[str, ...]  # ids
+    tiers: tuple[str, ...]  # to choose from
+    hardware: tuple[str, ...]  # likewise
+
+
 class Table(NamedTuple):
-    """A table that a reader may sort; with `filtered`, also filter."""
+    """A table that a reader may sort; with `filtered`, it has a filter of its own."""
 
     id: str
     caption: str
@@ -52,13 +62,21 @@ class Table(NamedTuple):
     filtered: bool = False
 
     @property
-    def hardware(self) -> tuple[str, ...]:
-        """What a reader may choose from."""
-        return tuple(sorted({row.hardware for row in self.rows if row.hardware}))
+    def filter(self) -> Filter:
+        """Its own."""
+        return filter_of([self], key=self.id, label=self.caption)
 
-    @property
-    def tiers(self) -> tuple[str, ...]:
-        return tuple(sorted({row.tier for row in self.rows if row.tier}, reverse=True))
+
+def filter_of(tables: Sequence[Table], *, key: str, label: str) -> Filter:
+    """What rows can be told apart by."""
+    rows = [row for table in tables for row in table.rows]
+    return Filter(
+        key=key,
+        label=label,
+        tables=tuple(table.id for table in tables),
+        tiers=tuple(sorted({row.tier for row in rows if row.tier}, reverse=True)),
+        hardware=tuple(sorted({row.hardware for row in rows if row.hardware})),
+    )
 
 
 def headings(

@@ -1,7 +1,10 @@
 """What the page of a track shows: its terms, who stands where, how the record came about, what others measured."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
+
+import msgspec
 
 from leaderboard.history import History, Step
 from leaderboard.published import Published, Result
@@ -12,12 +15,14 @@ from leaderboard.site.drawing import Figure
 from leaderboard.site.plots import progression, spread
 from leaderboard.site.run_rows import run_table
 from leaderboard.site.tables import (
+    Filter,
     Piece,
     Table,
     TableRow,
     authors,
     cell,
     entry_page,
+    filter_of,
     headings,
     run_page,
 )
@@ -26,7 +31,7 @@ from leaderboard.table import columns, heading, legend, terms
 from leaderboard.text import plain
 from leaderboard.timeline import claims_title, elsewhere, result_columns, step_columns
 
-LATEST_RUNS: Final = 200  # on the page of a track; the pages of the entries have all of them
+LATEST_RUNS: Final = 1000  # on the page of a track; the pages of the entries have all of them
 _ROOT: Final = "../"
 
 _ROW_NUMBERS: Mapping[str, Callable[[Row], float | None]] = {
@@ -56,6 +61,7 @@ class SectionView(NamedTuple):
 
     id: str
     heading: str
+    hardware: str
     terms: str
     legend: str
     ranking: Table | None  # None: nothing but a history
@@ -68,6 +74,7 @@ class SectionView(NamedTuple):
 class TrackPage(NamedTuple):
     card: TrackCard
     progression: Figure | None
+    filter: Filter | None  # of all rankings and of the runs
     sections: tuple[SectionView, ...]
     published: Table | None
     published_title: str
@@ -92,15 +99,17 @@ def track_page_view(
     """All of them of this track; runs: oldest first, practice and failed ones too."""
     latest = runs[-LATEST_RUNS:]
     told = many(len(runs), "run")
+    shown = tuple(_sections(sections, histories))
+    table = run_table("runs", "Runs, the youngest first", latest, contents, root=_ROOT, without="track", filtered=False)
+    rankings = [section.ranking for section in shown if section.ranking is not None]
     return TrackPage(
         card=card,
         progression=progression(histories, published),
-        sections=tuple(_sections(sections, histories)),
+        filter=filter_of([*rankings, table], key="track", label="rankings and runs") if runs else None,
+        sections=shown,
         published=None if published is None else _published(published),
         published_title="" if published is None else elsewhere(published),
-        runs=run_table("runs", "Runs, the youngest first", latest, contents, root=_ROOT, without="track")
-        if runs
-        else None,
+        runs=table if runs else None,
         runs_title=told if len(latest) == len(runs) else f"the latest {len(latest)} of {told}",
         made_of=many(len(runs), "record"),
     )
@@ -110,12 +119,12 @@ def _sections(sections: Sequence[Section], histories: Sequence[History]) -> list
     """The board's sections in its order, each with its history; then histories of places that have no row."""
     left = list(histories)
     found = []
-    for number, section in enumerate(sections, start=1):
+    for section in sections:
         history = next((each for each in left if _same_place(each, section)), None)
         if history is not None:
             left.remove(history)
-        found.append(_section(number, section, history))
-    found += [_section(number, history, history) for number, history in enumerate(left, start=len(found) + 1)]
+        found.append(_section(section, history))
+    found += [_section(history, history) for history in left]
     return found
 
 
@@ -123,19 +132,27 @@ def _same_place(history: History, section: Section) -> bool:
     return (history.track, history.dataset, history.hardware) == (section.track, section.dataset, section.hardware)
 
 
-def _section(number: int, section: Section | History, history: History | None) -> SectionView:
+def _place_key(section: Section | History) -> str:
+    """The same for a place as long as it is there, wherever it stands on the page: addresses hold it."""
+    place = msgspec.json.encode((section.track, section.dataset, section.hardware))
+    return hashlib.blake2b(place, digest_size=6).hexdigest()
+
+
+def _section(section: Section | History, history: History | None) -> SectionView:
+    key = _place_key(section)
     ranked = section if isinstance(section, Section) else None
     records = history.steps if history is not None else ()
     claims = history.claims if history is not None else ()
     return SectionView(
-        id=f"place-{number}",
+        id=f"place-{key}",
         heading=heading(section),
+        hardware=plain(section.hardware, 120),
         terms="" if ranked is None else terms(ranked),
         legend="" if ranked is None else legend(ranked),
-        ranking=None if ranked is None else _ranking(f"ranking-{number}", ranked),
+        ranking=None if ranked is None else _ranking(f"ranking-{key}", ranked),
         spread=None if ranked is None else spread(ranked),
-        records=_steps(f"records-{number}", "Record history", history, records) if history and records else None,
-        claims=_steps(f"claims-{number}", "Claims", history, claims) if history and claims else None,
+        records=_steps(f"records-{key}", "Record history", history, records) if history and records else None,
+        claims=_steps(f"claims-{key}", "Claims", history, claims) if history and claims else None,
         claims_title=claims_title(history) if history is not None and claims else "",
     )
 
@@ -157,7 +174,7 @@ def _ranking(table_id: str, section: Section) -> Table:
         )
         for row in section.rows
     )
-    return Table(table_id, f"Ranking: {heading(section)}", headings(shown, _ROW_NUMBERS), rows, filtered=len(rows) > 1)
+    return Table(table_id, f"Ranking: {heading(section)}", headings(shown, _ROW_NUMBERS), rows)
 
 
 def _steps(table_id: str, caption: str, history: History, steps: Sequence[Step]) -> Table:

@@ -12,6 +12,7 @@ from speedrun.answers import Ran
 from speedrun.extra_options import as_pairs
 from speedrun.recovery import recover
 from speedrun.session import Conditions, Session, Stored, open_session, outside
+from speedrun.standings import on_board
 from speedrun.workspace import Workspace
 
 
@@ -55,14 +56,15 @@ def run(workspace: Workspace, wish: Wish) -> Ran:
             _tell(wish, number, stored[-1])
             if session.interrupted or stored[-1].record.verdict is Verdict.INTERRUPTED:
                 break
-        return _answer(session, stored)
+        return _answer(session, stored, wish.runs)
 
 
-def _answer(session: Session, stored: Sequence[Stored]) -> Ran:
+def _answer(session: Session, stored: Sequence[Stored], wanted: int) -> Ran:
     return Ran(
         records=tuple(record for record, _ in stored),
         files=tuple(file for _, file in stored),
-        runs_asked=session.track.ranking.runs,
+        runs_wanted=wanted,
+        on_board=on_board(session.workspace, stored[-1].record),
         interrupted=session.interrupted,
     )
 

@@ -7,13 +7,13 @@ import msgspec
 
 from harness.errors import UserError, nearest
 from harness.result import Record
-from harness.track import find_track
 from leaderboard.store import Store
 from leaderboard.text import plain
 from speedrun import console, live
 from speedrun.answers import Ran
 from speedrun.recovery import recover
 from speedrun.run_watch import Running, batches, running, state
+from speedrun.standings import on_board
 from speedrun.workspace import Workspace
 
 
@@ -94,12 +94,17 @@ def _view(meant: Running) -> None:
 
 
 def _answer(workspace: Workspace, run_id: str) -> Ran:
-    """What `speedrun run` would answer."""
-    held = Store(workspace.results, workspace.cache).find(run_id)
-    record = held.counted
+    """What `speedrun run` would answer. Raises UserError: the run left no record."""
     try:
-        runs_asked = find_track(record.track.id, workspace.tracks).ranking.runs
-    except UserError:  # a track that is no more asks for nothing
-        runs_asked = 1
+        held = Store(workspace.results, workspace.cache).find(run_id)
+    except UserError:
+        raise UserError(f"run {run_id} ended and left no record; the terminal where it ran says why") from None
+    record = held.counted
     path = (workspace.results / held.path).relative_to(workspace.root)
-    return Ran(records=(record,), files=(path.as_posix(),), runs_asked=runs_asked, interrupted=False)
+    return Ran(
+        records=(record,),
+        files=(path.as_posix(),),
+        runs_wanted=1,
+        on_board=on_board(workspace, record),
+        interrupted=False,
+    )

@@ -157,6 +157,9 @@ def _records(make_record: MakeRecord) -> Iterator[Record]:
         yield maker.one(racer, racer.loss_nats, tier=Tier.SELF_REPORTED)
     home = _Racer("at-home", 190, 0.61, "the baseline on another machine", "Linus")
     yield maker.one(home, 0.61, cpu="Home CPU", threads=2, tier=Tier.SELF_REPORTED, ranked=False)
+    other = _Racer("elsewhere", 188, 0.52, "the same on a faster machine", "Ken")
+    for number in range(3):
+        yield maker.one(other, 0.52 + number / 1000, cpu="Fast CPU", threads=2, tier=Tier.SELF_REPORTED)
     slow = _Racer("too-slow", 191, 0.7, "too large for a minute", "Tony")
     yield maker.one(
         slow,

@@ -78,7 +78,7 @@ def _draw_everything(page: Any) -> None:
         figure.locator(".main-svg").first.wait_for()
     for source in page.locator("details[open] pre.source").all():
         source.scroll_into_view_if_needed()
-        source.locator(".line").first.wait_for()
+        source.and_(page.locator(".numbered")).wait_for()
     page.evaluate("scrollTo(0, 0)")
 
 

@@ -25,6 +25,9 @@ def test_two_runs_stand_side_by_side(open_page, site):
     canvas = page.locator("#comparison .canvas")
     expect(canvas.locator(".main-svg").first).to_be_visible()
     assert canvas.locator(".legendtext").all_text_contents() == ["first: cooldown", "second: muon"]
+    frame = page.get_by_role("region", name="cooldown beside muon")
+    expect(frame).to_have_attribute("tabindex", "0")
+    expect(frame.locator("caption")).to_have_text("cooldown beside muon")
     strokes = canvas.locator(".scatterlayer .js-line").evaluate_all("lines => lines.map((line) => line.style.stroke)")
     assert len(set(strokes)) == 2
     page.get_by_role("button", name="steps").click()
@@ -39,6 +42,7 @@ def test_the_fields_take_an_id_or_an_address(open_page, site, home):
     page.get_by_role("link", name="Compare with").click()
     expect(page.get_by_label("First run")).to_have_value(site.best)
     expect(page.locator("#comparison")).to_contain_text("Name two runs")
+    expect(page.get_by_label("Second run")).to_be_focused()
     page.get_by_label("Second run").fill(f"  {home}runs/{site.failed}.html#twin ")
     page.keyboard.press("Enter")
     table = page.locator("#compared")
@@ -46,6 +50,64 @@ def test_the_fields_take_an_id_or_an_address(open_page, site, home):
     assert page.url.endswith(f"?a={site.best}&b={site.failed}")
     page.go_back()
     expect(page.locator("#comparison")).to_contain_text("Name two runs")
+
+
+def test_the_fields_offer_the_runs_by_what_a_reader_knows(open_page, site):
+    page = open_page(f"compare.html?a={site.best}")
+    field = page.get_by_label("Second run")
+    offered = field.evaluate(
+        "field => Object.fromEntries(Array.from(field.list.options, (each) => [each.value, each.label]))"
+    )
+    assert len(offered) == len(list((site.folder / "runs").glob("*.html")))
+    assert offered[site.other] == "muon on cpu-1min, 0.5316 nats/token"
+    assert offered[site.failed] == "too-slow on cpu-1min, TIME_LIMIT"
+    assert page.get_by_label("First run").evaluate("field => field.list.options.length") == len(offered)
+
+
+def test_an_answer_that_comes_late_changes_nothing(open_page, site):
+    page = open_page("compare.html")
+    held = []
+    page.route(f"**/runs/{site.failed}.html", lambda route: held.append(route))
+    page.evaluate(
+        """() => {
+            const real = compare;
+            let ended = 0;
+            compare = (...all) => real(...all).then(() => { document.body.dataset.ended = ended += 1 });
+        }"""
+    )
+
+    def ask(second):
+        page.get_by_label("First run").fill(site.best)
+        page.get_by_label("Second run").fill(second)
+        page.keyboard.press("Enter")
+
+    with page.expect_request(f"**/runs/{site.failed}.html"):
+        ask(site.failed)
+    ask(site.other)
+    entries = page.locator("#compared tbody tr").first
+    expect(entries).to_have_text("Entrycooldownmuondiffers")
+    expect(page.locator("body")).to_have_attribute("data-ended", "1")
+    (request,) = held
+    request.continue_()
+    expect(page.locator("body")).to_have_attribute("data-ended", "2")
+    expect(entries).to_have_text("Entrycooldownmuondiffers")
+    expect(page.locator("#comparison figure")).to_have_count(1)
+
+
+def test_only_the_comparison_that_is_shown_is_drawn_again(open_page, site):
+    page = open_page(f"compare.html?a={site.best}&b={site.other}")
+    expect(page.locator("#comparison .main-svg").first).to_be_visible()
+    for second in (site.failed, site.best):
+        page.get_by_label("Second run").fill(second)
+        page.keyboard.press("Enter")
+        expect(page.locator("#compared thead a").last).to_have_text(second)
+    expect(page.locator("#comparison .main-svg").first).to_be_visible()
+    assert page.evaluate("themeWatchers.size") == 1
+    page.get_by_role("button", name="theme").click()
+    page.get_by_label("Second run").fill("")
+    page.evaluate("history.pushState(null, '', '?'); dispatchEvent(new PopStateEvent('popstate'))")
+    expect(page.locator("#comparison")).to_contain_text("Name two runs")
+    assert page.evaluate("themeWatchers.size") == 0
 
 
 def test_a_run_that_is_not_there_is_named(open_page, site, heard):

@@ -1,5 +1,7 @@
 """Every kind of page in a real browser: where links lead, what hostile words do, a telephone, and no script at all."""
 
+import json
+
 import pytest
 
 from tests.browser.made_site import HOSTILE, HOSTILE_SOURCE
@@ -59,7 +61,7 @@ def test_hostile_words_are_text_and_nothing_else(open_page, site):
         page.locator("details").evaluate_all("those => those.forEach((each) => { each.open = true })")
         if page.locator("pre.source").count():
             page.locator("pre.source").first.scroll_into_view_if_needed()
-            expect(page.locator("pre.source .line").first).to_be_visible()
+            expect(page.locator("pre.source").first).to_have_class("source numbered")
         assert page.evaluate("window.__pwned") is None
         assert page.locator("main :is(img, b, i, iframe, object, embed)").count() == 0
         assert page.locator("script:not([src]):not([type='application/json'])").count() == 0
@@ -72,10 +74,12 @@ def test_the_source_is_shown_letter_by_letter(open_page):
     page = open_page("entries/hostile.html")
     source = page.locator("pre.source").first
     source.scroll_into_view_if_needed()
-    expect(source.locator(".line").first).to_be_visible()
-    assert source.locator("code").text_content() == HOSTILE_SOURCE.rstrip("\n")
-    assert source.locator(".line").count() == 3
+    expect(source).to_have_attribute("data-numbers", "1\n2\n3")
+    assert source.locator("code").text_content() == HOSTILE_SOURCE
     assert source.locator(".t-comment").first.text_content() == f"# {HOSTILE}"
+    height = source.locator("code").evaluate("code => code.getBoundingClientRect().height")
+    numbers = source.evaluate("source => parseFloat(getComputedStyle(source, '::before').height)")
+    assert height == pytest.approx(numbers, abs=1)  # each number stands beside its line
     page.keyboard.press("Control+A")
     assert "1# " not in page.evaluate("getSelection().toString()")  # the lines' numbers are not part of it
 
@@ -84,7 +88,7 @@ def test_a_source_is_coloured_by_what_its_words_are(open_page):
     page = open_page("entries/baseline.html")
     source = page.locator("pre.source").first
     source.scroll_into_view_if_needed()
-    expect(source.locator(".line").first).to_be_visible()
+    expect(source).to_have_class("source numbered")
 
     def words(kind):
         return source.locator(f".t-{kind}").all_text_contents()
@@ -109,8 +113,7 @@ def test_a_source_is_coloured_by_what_its_words_are(open_page):
     ]
     assert words("string") == [
         '"""A plain transformer, # not a comment."""',
-        '"""One number a target,',
-        '    over two lines."""',
+        '"""One number a target,\n    over two lines."""',
         'r"a raw\\d string"',
     ]
 
@@ -128,13 +131,13 @@ def test_a_source_is_coloured_by_what_its_words_are(open_page):
         }),
         ("markdown", "# Head\n`code` and **bold**\n```\n# no head\n```\n> said\n[a](b)", {
             "keyword": ["# Head"],
-            "string": ["`code`", "```", "# no head", "```"],
+            "string": ["`code`", "```\n# no head\n```"],
             "number": ["**bold**"],
             "comment": ["> said"],
             "name": ["[a](b)"],
         }),
         ("python", "x = f'{a}' + \"un\\\"ended\ny = '''open\n# inside", {
-            "string": ["f'{a}'", '"un\\"ended', "'''open", "# inside"],
+            "string": ["f'{a}'", '"un\\"ended', "'''open\n# inside"],
             "comment": [],
         }),
         ("text", "def x(): # 1", {"keyword": [], "comment": []}),
@@ -155,6 +158,53 @@ def test_every_language_is_read_as_it_is(open_page, language, text, expected):
     )
     assert found[0] == text
     assert {kind: found[1][kind] for kind in expected} == expected
+
+
+HARD = {
+    "python": ["'", '"', '"""\n', "'''a", "\\", '"\\', "#", "@", " @", " ", "\t\n", "0x", "1e", "[", "f'", "a.", "é"],
+    "toml": ["'", '"', '"""\n', "'''a", "\\", '"\\', "#", "[", "[\n", "[[", " ", "=", "a.", "a\n", "-", "1:"],
+    "markdown": ["<!--", "<!-", "[", "[](", "[a](", "[a]", "`", "```a", "`a\n", "*", "**", "**a", "#", ">", " ", "("],
+}
+
+
+@pytest.mark.parametrize("language", sorted(HARD))
+def test_no_text_takes_longer_than_its_length_asks_for(open_page, language):
+    """Each sign again and again, and another at the end; work that grew with the square would take a minute."""
+    page = open_page("index.html")
+    work = """([sign, language]) => {
+        const text = (times) => `${sign.repeat(times)}@`;
+        for (const match of text(600_000 / sign.length).matchAll(TOKENS[language]));
+        return tokens(text(100), language).map(([, piece]) => piece).join('') === text(100);
+    }"""
+    session = page.context.new_cdp_session(page)
+    for sign in HARD[language]:
+        expression = f"({work})({json.dumps([sign, language])})"
+        # The page can't end what it is at; the browser does, in time.
+        done = session.send("Runtime.evaluate", {"expression": expression, "timeout": 20_000})
+        assert done["result"].get("value") is True, (sign, done)
+
+
+@pytest.mark.parametrize("sign", ["<!--", "[", "a\n"])
+def test_the_longest_sources_are_numbered_and_not_coloured(open_page, sign):
+    page = open_page("index.html")
+    text = sign * (150_000 // len(sign)) + "`end`"
+    page.evaluate(
+        """(text) => {
+            const source = make('pre', { class: 'source', 'data-language': 'markdown' }, make('code', {}, text));
+            document.querySelector('main').prepend(source);
+            startSources();
+        }""",
+        text,
+    )
+    source = page.locator("pre.source")
+    expect(source).to_have_class("source numbered")
+    shown, numbers = source.evaluate("source => [source.textContent, source.dataset.numbers.split('\\n')]")
+    assert shown == text
+    assert numbers == [str(number) for number in range(1, text.count("\n") + 2)]
+    assert source.locator("[class^=t-]").count() == 0
+    before = page.locator("html").get_attribute("data-theme")
+    page.get_by_role("button", name="theme").click()  # it still answers
+    expect(page.locator("html")).not_to_have_attribute("data-theme", before)
 
 
 def test_no_page_is_wider_than_a_telephone(open_page, site):

@@ -72,13 +72,28 @@ def test_points_of_training_are_thinned_and_everything_else_is_not(log, tmp_path
     assert sum(isinstance(event, Noted) for event in found) == 1000
 
 
-def test_the_log_has_an_end(log, tmp_path, monkeypatch):
-    monkeypatch.setattr(event_log, "MOST_BYTES", 1000)
-    with_end = EventLog(tmp_path)
-    for _ in range(100):
-        with_end.write(Noted("x" * 100))
-    with_end.close()
-    assert 800 < (tmp_path / EVENTS).stat().st_size <= 1000
+def test_a_run_of_any_length_is_followed_to_its_end(tmp_path, monkeypatch):
+    """Twenty thousand seconds that log ten times each, where there is room for a few thousand points."""
+    monkeypatch.setattr(event_log, "MOST_BYTES", 400_000)
+    log = EventLog(tmp_path)
+    for number in range(200_000):
+        log.write(Logged(CurvePoint(elapsed_s=number / 10, step=number), {"rate": 0.1}))
+    log.write(PhaseBegan("score", 300.0))
+    log.close()
+    assert (tmp_path / EVENTS).stat().st_size < 402_000
+    found, _ = follow(tmp_path / EVENTS, 0)
+    assert found[-1] == PhaseBegan("score", 300.0)
+    times = [event.point.elapsed_s for event in found[:-1]]
+    assert len(times) > 1000
+    assert times[-1] > 18_000
+
+
+def test_half_a_line_on_a_full_disk_is_an_error(tmp_path, monkeypatch):
+    log, real = EventLog(tmp_path), os.write
+    monkeypatch.setattr(os, "write", lambda out, data: real(out, data[:5]))
+    with pytest.raises(OSError, match="No space left"):
+        log.write(Noted("a line"))
+    log.close()
 
 
 @pytest.mark.sandbox

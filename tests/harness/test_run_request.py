@@ -6,7 +6,7 @@ from harness.accelerators import Accelerator
 from harness.errors import UserError
 from harness.result import Device, Level
 from harness.run_request import accelerators_of
-from harness.runner import demand_hidden
+from harness.run_walls import demand_hidden
 
 CARDS = tuple(
     Accelerator(minor=minor, uuid=f"GPU-{minor}", device=Device(name="NVIDIA L4", memory_gib=22.5))

@@ -9,14 +9,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness import samples
+from data.manifest import Source
+from data.prepare import Prepared
+from harness import runner, samples
 from harness.dialogue import Ending
 from harness.evaluation import BadOutput, Windows
 from harness.events import Noted, PhaseBegan
 from harness.protocol import Cut, Distribution
-from harness.result import Record, Verdict, encode
+from harness.result import MOST_SAMPLES, SAMPLE_LENGTH, Record, Sample, Samples, Verdict, encode
 from harness.samples import Continuation, Question
-from leaderboard.schema import decode
+from leaderboard.schema import RecordError, decode
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 VOCAB = 32
@@ -57,8 +59,15 @@ def in_words(tokens):
     return " ".join(map(str, tokens))
 
 
+def hear(model, asked, text=in_words):
+    """What the harness does, in one step."""
+    started = samples.prompts(asked)
+    samples.go_on(model, asked, started)
+    return samples.told(started, text)
+
+
 def test_it_says_what_the_model_says():
-    told = samples.hear(Counting(), question(), in_words)
+    told = hear(Counting(), question())
     assert (told.seed, told.temperature) == (samples.SEED, samples.TEMPERATURE)
     assert len(told.items) == samples.PROMPTS
     for sample in told.items:
@@ -70,7 +79,7 @@ def test_it_says_what_the_model_says():
 
 def test_the_model_never_sees_more_than_the_prompt_and_its_own_words():
     model = Counting()
-    samples.hear(model, question(context=24), in_words)
+    hear(model, question(context=24))
     assert len(model.asked) == 40 * 2  # three rows, at most two at a time
     for tokens, cuts in model.asked:
         assert tokens.shape[1] - 1 <= 24
@@ -86,7 +95,7 @@ def test_a_model_with_doubts_says_the_same_every_time_and_not_always_the_likelie
             super().ask(message, *arrays, answer=answer, size=size)
             return bytes(size)  # every token as likely as the other
 
-    first, again = (samples.hear(Doubting(), question(separator=None), in_words) for _ in range(2))
+    first, again = (hear(Doubting(), question(separator=None)) for _ in range(2))
     assert first == again
     said = [int(word) for sample in first.items for word in sample.text.split()]
     assert len(set(said)) > VOCAB / 2
@@ -96,17 +105,17 @@ def test_prompts_begin_with_a_document():
     stream = TEXT.copy()
     stream[[3, 2500, 5000]] = SEPARATOR
     starts = samples.prompts(question(stream=stream))
-    assert starts == [stream[at + 1 : at + 21].tolist() for at in (3, 2500, 5000)]
+    assert [one.prompt for one in starts] == [stream[at + 1 : at + 21].tolist() for at in (3, 2500, 5000)]
 
 
 def test_there_are_fewer_prompts_in_a_short_text():
     assert samples.prompts(question(stream=TEXT[:50])) == []
     assert len(samples.prompts(question(stream=TEXT[:60]))) == 3
-    assert samples.hear(Counting(), question(stream=TEXT[:50]), in_words) is None
+    assert hear(Counting(), question(stream=TEXT[:50])) is None
 
 
 def test_a_document_that_ends_is_over():
-    told = samples.hear(Counting(says=SEPARATOR), question(), in_words)
+    told = hear(Counting(says=SEPARATOR), question())
     assert told is None  # it said nothing
     model, one = Counting(says=SEPARATOR), Continuation([1, 2, 3])
     samples.go_on(model, question(), [one])
@@ -117,9 +126,9 @@ def test_a_document_that_ends_is_over():
     "ending", [Ending(Verdict.EVALUATION_TIMEOUT, "late"), Ending(Verdict.CRASHED, "gone"), BadOutput()]
 )
 def test_what_was_said_before_it_ends_stays(ending):
-    told = samples.hear(Counting(ends_after=7, ending=ending), question(rows=3), in_words)
+    told = hear(Counting(ends_after=7, ending=ending), question(rows=3))
     assert [len(sample.text.split()) for sample in told.items] == [7, 7, 7]
-    assert samples.hear(Counting(ends_after=0, ending=ending), question(), in_words) is None
+    assert hear(Counting(ends_after=0, ending=ending), question()) is None
 
 
 @pytest.mark.parametrize("nonsense", [math.nan, math.inf])
@@ -129,18 +138,12 @@ def test_nonsense_ends_it(nonsense):
             super().ask(message, *arrays, answer=answer, size=size)
             return np.full(size // 4, nonsense, dtype="<f4").tobytes()
 
-    assert samples.hear(Raving(), question(), in_words) is None
-
-
-def test_without_a_tokenizer_nobody_is_asked():
-    model = Counting()
-    assert samples.hear(model, question(), lambda tokens: None) is None
-    assert not model.asked
+    assert hear(Raving(), question()) is None
 
 
 def test_words_are_made_harmless_and_short():
-    told = samples.hear(Counting(), question(), lambda tokens: "\x1b[31m" + "x" * 9000)
-    assert all("\x1b" not in sample.text and len(sample.text) <= samples.TEXT_LENGTH for sample in told.items)
+    told = hear(Counting(), question(), lambda tokens: "\x1b[31m" + "x" * 9000)
+    assert all("\x1b" not in sample.text and len(sample.text) <= SAMPLE_LENGTH for sample in told.items)
 
 
 def notes(events):
@@ -192,10 +195,10 @@ def test_whatever_it_does_when_it_is_asked_for_samples_the_verdict_stands(deed, 
 @pytest.mark.sandbox
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, RuntimeError])
 def test_neither_impatience_nor_a_fault_of_ours_costs_the_verdict(fault, run_folder, monkeypatch):
-    def hear(*_):
+    def go_on(*_):
         raise fault("now")
 
-    monkeypatch.setattr(samples, "hear", hear)
+    monkeypatch.setattr(samples, "go_on", go_on)
     record, events = run_folder(GOLDEN / "bigram")
     assert record.verdict is Verdict.OK
     assert record.samples is None
@@ -203,16 +206,81 @@ def test_neither_impatience_nor_a_fault_of_ours_costs_the_verdict(fault, run_fol
 
 
 @pytest.mark.sandbox
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_nor_at_any_moment_around_it(moment, fault, run_folder, monkeypatch):
+    """From the twin's last word on: before anything is asked, and when its sandbox is taken down."""
+    real, spoken = runner.shutil.rmtree, []
+
+    def interrupt(event):
+        if isinstance(event, PhaseBegan) and event.phase == "sample":
+            spoken.append(event)
+            if moment == "before" and fault is KeyboardInterrupt:
+                raise fault("now")
+
+    def prompts(question):
+        raise fault("now")
+
+    def rmtree(folder, **options):
+        if moment == "after" and spoken and Path(folder).name == "twin":
+            raise fault("now")
+        real(folder, **options)
+
+    monkeypatch.setattr(runner.shutil, "rmtree", rmtree)
+    if moment == "before" and fault is not KeyboardInterrupt:  # what a viewer raises is the viewer's
+        monkeypatch.setattr(samples, "prompts", prompts)
+    record, _ = run_folder(GOLDEN / "bigram", observe=interrupt)
+    assert spoken
+    assert record.verdict is Verdict.OK
+    assert record.reason == ""
+    assert record.scored
+    assert decode(encode(record)) == record
+
+
+@pytest.mark.sandbox
 def test_a_harness_killed_while_the_model_speaks_has_its_verdict_on_disk(run_folder, monkeypatch, tmp_path):
     found = []
 
-    def hear(*_):
-        found.extend((tmp_path / "cache" / "runs").glob("*/record.json"))
-        found[:] = [msgspec.json.decode(path.read_bytes(), type=Record) for path in found]
+    def go_on(*_):
+        paths = (tmp_path / "cache" / "runs").glob("*/record.json")
+        found.extend(msgspec.json.decode(path.read_bytes(), type=Record) for path in paths)
 
-    monkeypatch.setattr(samples, "hear", hear)
+    monkeypatch.setattr(samples, "go_on", go_on)
     record, _ = run_folder(GOLDEN / "bigram")
     (written,) = found
     assert written.verdict is Verdict.OK
     assert written.score == record.score
     assert decode(encode(written)) == written
+
+
+@pytest.mark.sandbox
+def test_imported_text_stays_where_it_is(run_folder, prose):
+    own = msgspec.structs.replace(prose.manifest, source=Source(kind="import", files=("diary.txt",)))
+    record, events = run_folder(GOLDEN / "bigram", data=Prepared(own, prose.folder))
+    assert record.verdict is Verdict.OK
+    assert record.samples is None
+    assert "sample" not in {event.phase for event in events if isinstance(event, PhaseBegan)}
+
+
+@pytest.mark.sandbox
+def test_without_a_tokenizer_nobody_is_asked(run_folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Prepared, "text", lambda prepared, tokens: None)
+    monkeypatch.setattr(samples, "go_on", lambda *_: asked.append(1))
+    record, _ = run_folder(GOLDEN / "bigram")
+    assert record.verdict is Verdict.OK
+    assert record.samples is None
+    assert asked == []
+
+
+def test_a_record_holds_a_few_short_samples(make_record):
+    fits = Sample(prompt="p" * SAMPLE_LENGTH, text="t" * SAMPLE_LENGTH)
+    most = Samples(seed=1, temperature=0.8, items=(fits,) * MOST_SAMPLES)
+    record = make_record(samples=most)
+    assert decode(encode(record)) == record
+    one_longer = (b"t" * SAMPLE_LENGTH, b"t" * (SAMPLE_LENGTH + 1))
+    one_more = (b'"items": [', b'"items": [{"prompt": "", "text": ""},')
+    for old, new in (one_longer, one_more):
+        assert old in encode(record)
+        with pytest.raises(RecordError, match="at most"):
+            decode(encode(record).replace(old, new, 1))

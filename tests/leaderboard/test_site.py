@@ -1,7 +1,10 @@
 """The pages of the site: what they say, and that whatever a stranger wrote is words there and nothing else."""
 
+import dataclasses
+import difflib
 import itertools
 import json
+import random
 import re
 
 import msgspec
@@ -14,13 +17,15 @@ from harness.result import (
     HardwareReport,
     Sample,
     Samples,
+    Source,
+    SourceFile,
     Tier,
     Verdict,
     encode,
 )
 from leaderboard.published import Published, Result
 from leaderboard.ranking import rank
-from leaderboard.site.source_view import MOST_LINES, differences
+from leaderboard.site.source_view import MOST_FILES, differences
 from leaderboard.site.words import block
 from leaderboard.table import columns
 from leaderboard.text import plain
@@ -39,7 +44,7 @@ TAGS = {
     "footer", "p", "h1", "h2", "h3", "ul", "ol", "li", "dl", "dt", "dd", "table", "caption", "thead", "tbody",
     "tr", "th", "td", "form", "label", "select", "option", "input", "output", "details", "summary", "pre",
     "code", "ins", "del", "span", "strong", "time", "section", "figure", "figcaption", "svg", "path",
-    "circle", "blockquote", "noscript",
+    "circle", "blockquote", "noscript", "datalist",
 }
 # fmt: on
 
@@ -74,8 +79,8 @@ def structure(pages, files):
         for each in page.elements:
             assert not [name for name in each.attributes if name.startswith("on")], each
             assert not each.attributes.get("href", "").lower().startswith(("javascript:", "vbscript:"))
-            labels = [each.attributes[name] for name in ("aria-labelledby", "data-table") if name in each.attributes]
-            assert set(labels) <= set(ids), (path, each)
+            named = [each.attributes.get(name, "") for name in ("aria-labelledby", "data-tables", "list")]
+            assert set(" ".join(named).split()) <= set(ids), (path, each)
         scripts = page.all("script")
         assert all(
             each.get("type") == "application/json" or "src" in each for each in scripts
@@ -127,7 +132,8 @@ def _index(ground, tier):
 
     contents = ground.contents()
     runs = tuple(msgspec.structs.replace(run, tier=tier) for run in contents.runs)
-    contents = contents._replace(runs=runs, board=rank(runs, ground.rules), histories=histories(runs, (), ground.rules))
+    board, told = rank(runs, ground.rules), histories(runs, (), ground.rules)
+    contents = dataclasses.replace(contents, runs=runs, board=board, histories=told)
     return Page(Templates(ground.tools.templates).render("index.html", index_page(contents)).decode())
 
 
@@ -222,26 +228,76 @@ def test_a_base_that_tells_nothing_is_said_in_words(ground, make_record, base, w
     structure(ground.pages(), set(ground.files()))
 
 
-def test_sources_that_would_take_minutes_to_compare_are_only_said_to_differ(make_record):
-    def source(text):
-        return make_record(source=text).source
+def source_of(make_record, **texts):
+    """A source with these files: `a_md="…"` is a.md."""
+    files = tuple(
+        SourceFile(path=name.replace("_", "."), text=text, sha256="0" * 64) for name, text in sorted(texts.items())
+    )
+    return Source(files=files, sha256="0" * 64)
 
-    long, longer = "".join(f"{number}\n" for number in range(MOST_LINES + 1)), "x\n" * (MOST_LINES + 1)
-    repeated, again = "a\n" * 900, "b\n" + "a\n" * 900
-    for one, other in ((long, longer), (repeated, again)):
-        (found,) = differences(source(one), source(other))
-        assert found.lines == ()
-        assert "too long or too repetitive" in found.told
-    (found,) = differences(source("a\nb\nc\n"), source("a\nB\nc\n"))
-    assert [(line.kind, line.text) for line in found.lines] == [
-        ("place", "@@ -1,3 +1,3 @@"),
-        ("same", " a"),
-        ("removed", "-b"),
-        ("added", "+B"),
-        ("same", " c"),
-    ]
-    (hidden,) = differences(source("a\n"), source("a\u200b\n"))
+
+def test_a_difference_is_shown_as_a_unified_diff(make_record):
+    before = [f"line {number}" for number in range(40)]
+    after = [*before[:5], "new", *before[5:20], "changed", *before[21:-1]]
+    (found,) = differences(
+        source_of(make_record, a_py="\n".join(before) + "\n"), source_of(make_record, a_py="\n".join(after) + "\n")
+    )
+    assert [line.text for line in found.lines] == list(difflib.unified_diff(before, after, lineterm=""))[2:]
+    assert (found.told, found.added, found.removed) == ("+2 −2 lines", 2, 2)
+    (one,) = differences(source_of(make_record, a_py="a\n"), source_of(make_record, a_py="b\n"))
+    assert [line.text for line in one.lines] == list(difflib.unified_diff(["a"], ["b"], lineterm=""))[2:]
+    (hidden,) = differences(source_of(make_record, a_py="a\n"), source_of(make_record, a_py="a\u200b\n"))
     assert hidden.told == "differs in characters that can't be seen"
+
+
+def test_sources_that_would_take_minutes_to_compare_are_only_said_to_differ(make_record):
+    """Lines that look alike, in an order that leads difflib from one short match to the next."""
+    chance = random.Random(1)
+    one, other = ("".join(f"{chance.randrange(130)}\n" for _ in range(3_000)) for _ in range(2))
+    names = [f"f{number}_md" for number in range(16)]
+    found = differences(
+        source_of(make_record, **dict.fromkeys(names, one), z_py="a\n"),
+        source_of(make_record, **dict.fromkeys(names, other), z_py="b\n"),
+    )
+    assert len(found) == 17
+    assert all("too long or too repetitive" in each.told for each in found[2:])  # what is left after them, too
+    (small,) = differences(source_of(make_record, z_py="a\n"), source_of(make_record, z_py="b\n"), most_steps=10)
+    assert small.lines
+    many = {f"g{number}_md": "x" for number in range(300)}
+    assert len(differences(source_of(make_record), source_of(make_record, **many))) == MOST_FILES
+
+
+def test_the_longest_honest_sources_are_compared(make_record):
+    """A quarter of a megabyte, which is all that an entry may have, with blank lines and closing brackets."""
+    lines = [line for number in range(3_000) for line in (f"    value_{number} = {number} * scale", "", "    )")]
+    changed = [*lines[:4_000], "    value_x = 1", *lines[4_003:]]
+    (found,) = differences(
+        source_of(make_record, a_py="\n".join(lines)), source_of(make_record, a_py="\n".join(changed))
+    )
+    assert (found.added, found.removed) == (1, 3)
+
+
+def test_a_run_says_what_the_board_says_of_it(tmp_path, make_record):
+    ground = Ground(tmp_path)
+    unknown = make_record(entry="lost", track_id="no-such-track")
+    first, better = (make_record(entry="mine", source=text, loss_nats=loss) for text, loss in (("a", 1.5), ("b", 1.2)))
+    ground.add(unknown, first, better)
+    ground.build()
+    told = {run.run_id: ground.page(f"runs/{run.run_id}.html").text for run in (unknown, first, better)}
+    assert "It stands below the line: the track is not known here." in told[unknown.run_id]
+    assert "It stands below the line: another variant stands higher" in told[first.run_id]
+    assert "It counts on the board." in told[better.run_id]
+    assert "below the line: the track is not known here" in ground.page("tracks/no-such-track.html").text
+
+
+def test_a_record_without_a_source_is_no_broken_one(tmp_path, make_record):
+    ground = Ground(tmp_path)
+    record = make_record(entry="bare")
+    ground.add(msgspec.structs.replace(record, source=msgspec.structs.replace(record.source, files=())))
+    assert ground.build().broken == ()
+    page = ground.page("entries/bare.html").text
+    assert "holds no source" in page
+    assert "can't be read" not in page
 
 
 def test_a_run_says_everything_that_its_record_holds(ground, make_record):

@@ -144,8 +144,8 @@ def test_what_differs_is_listed(side_by_side, make_record):
 
 
 def test_who_is_better_and_how_to_settle_it(side_by_side, make_record):
-    a = make_record(entry="mine", loss_nats=1.5, curve=curve(3.0, 2.0, 1.5, 1.4))
-    b = make_record(entry="other", loss_nats=1.25, curve=curve(3.0, 1.3, 1.2, 1.1))
+    a = make_record(entry="mine", source="a", loss_nats=1.5, curve=curve(3.0, 2.0, 1.5, 1.4))
+    b = make_record(entry="other", source="b", loss_nats=1.25, curve=curve(3.0, 1.3, 1.2, 1.1))
     found = compare(a, b)
     assert found.better == Better(run="b", why="loss", by=0.25)
     assert found.passing == Passing(run="b", elapsed_s=2.0, loss_nats=1.4, other_s=4.0)
@@ -158,6 +158,32 @@ def test_who_is_better_and_how_to_settle_it(side_by_side, make_record):
     assert "To settle it: speedrun duel other --against mine --track cpu-smoke\n" in said
     assert "⠤⠤⠤⠤ A mine\n⠤⠀⠤⠀ B other\n" in said
     assert compare(b, a).better == Better(run="a", why="loss", by=0.25)
+
+
+def test_one_source_under_two_names_differs_by_noise(side_by_side, make_record):
+    a, b = (make_record(entry=name, source="same", loss_nats=loss) for name, loss in (("a", 1.5), ("b", 1.4)))
+    said = side_by_side(a, b)
+    assert "Both ran the same source with the same settings: what differs in loss and time is noise." in said
+    assert "To settle it" not in said
+
+
+def test_a_machine_that_was_not_the_same_is_no_noise(side_by_side, make_record):
+    def record(tflops, slowed=False, **fields):
+        before = (Calibration(device="cpu", matmul_tflops=tflops, copy_gbps=1.0),)
+        return make_record(source="same", hardware=HardwareReport(before=before, slowed=slowed), **fields)
+
+    alike = side_by_side(record(0.100), record(0.105))
+    assert "is noise." in alike
+    faster = side_by_side(record(0.1), record(0.2))
+    assert "is noise, or comes from this: the machine was not equally fast." in faster
+    throttled = side_by_side(record(0.1), record(0.1, slowed=True))
+    assert "comes from this: B's machine was slower after the run than before it." in throttled
+    assert "trained by different numbers of processes" in side_by_side(record(0.1), record(0.1, ranks=8))
+
+
+def test_settings_of_the_command_line_are_no_duel(side_by_side, make_record):
+    a, b = (make_record(entry=name, source=name, overrides={"width": name}, ranked=False) for name in ("a", "b"))
+    assert "To settle it" not in side_by_side(a, b)
 
 
 def test_a_race_for_time_is_judged_by_time(make_record):

@@ -41,10 +41,16 @@ def test_a_pipe_gets_a_line_now_and_then():
     ]
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
 def test_a_terminal_gets_a_bar_and_keeps_the_notes():
-    out, clock = io.StringIO(), Clock()
+    out, clock = Terminal(), Clock()
     console = terminal(out)
     assert isinstance(choose(console, out, quiet=False), Bar)
+    assert isinstance(choose(console, io.StringIO(), quiet=False), PlainLines)  # a pipe, whatever FORCE_COLOR says
     with Bar(console, clock) as bar:
         bar.note("blueberry-1b needs about 2.1 GB")
         bar.progress(0, 1000)

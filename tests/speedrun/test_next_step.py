@@ -12,7 +12,7 @@ from harness.result import Level, Tier, Verdict
 from harness.track import find_track
 from leaderboard.duels import RETIMING
 from speedrun import next_step, session
-from speedrun.answers import Ran
+from speedrun.answers import OnBoard, Ran
 from speedrun.commands import reproduce
 from speedrun.fitness import level_obstacles, obstacles
 
@@ -23,10 +23,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def said(make_record):
     """The sentence after a run with these fields."""
 
-    def said(runs_asked=1, interrupted=False, **fields):
+    def said(wanted=1, interrupted=False, rank=1, missing=0, against="", **fields):
         record = make_record(entry="mine", **fields)
+        there = OnBoard(rank=rank, missing_runs=missing, against=against) if record.ranked else None
         return next_step.after(
-            Ran(records=(record,), files=("x.json",), runs_asked=runs_asked, interrupted=interrupted)
+            Ran(records=(record,), files=("x.json",), runs_wanted=wanted, on_board=there, interrupted=interrupted)
         )
 
     return said
@@ -102,13 +103,32 @@ def test_every_verdict_has_its_advice(said):
 
 def test_a_ranked_run_is_told_how_it_gets_verified(said):
     own = said()
-    assert own.startswith("speedrun leaderboard --show --track cpu-smoke shows its place.")
+    assert own.startswith("speedrun leaderboard --show --track cpu-smoke shows its place, number 1.")
     assert "speedrun/submissions/mine" in own
     assert "pull request" in own
     assert "speedrun verify-pr --base origin/main" in own
     assert said(tier=Tier.VERIFIED) == "speedrun leaderboard --show --track cpu-smoke"
-    assert said(runs_asked=3) == (
-        "a place on cpu-smoke is the mean of 3 runs: speedrun run mine --track cpu-smoke --runs 2"
+
+
+def test_a_place_is_what_the_board_says(said):
+    assert said(rank=None, missing=2) == (
+        "a place on cpu-smoke takes 2 more runs of this source: speedrun run mine --track cpu-smoke --runs 2"
     )
-    assert "below 1.2" in said(target_nats=1.2, loss_nats=1.3, objective="fastest-to-loss")
-    assert "interrupted" in said(interrupted=True)
+    assert "takes 1 more run of" in said(rank=None, missing=1)
+    assert said(rank=None, against="run 20261121-000000-mine-0000 ended as NOT_PREDICTIVE") == (
+        "it has no place: run 20261121-000000-mine-0000 ended as NOT_PREDICTIVE; "
+        "speedrun leaderboard --show --track cpu-smoke --all shows all of it"
+    )
+
+
+def test_a_missed_target_and_a_wrong_machine_are_both_said(said):
+    missed = {"target_nats": 1.2, "loss_nats": 1.3, "objective": "fastest-to-loss"}
+    assert said(**missed).startswith("train until the loss is below 1.2: ")
+    both = said(ranked=False, unranked_because=("the track needs 1 × RTX 4090 (here: none)", session.ASKED), **missed)
+    assert both.startswith("train until the loss is below 1.2: ")
+    assert "; unranked: this machine has no RTX 4090; open a pull request" in both
+
+
+def test_an_interruption_is_told_where_it_cost_runs(said):
+    assert "interrupted" not in said(interrupted=True)  # while the model spoke: nothing is missing
+    assert said(interrupted=True, wanted=3).endswith("; interrupted after 1 of 3 runs")

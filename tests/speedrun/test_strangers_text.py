@@ -14,6 +14,7 @@ from rich.console import Console
 
 from harness.events import Logged, Noted, PhaseBegan, Ticked
 from harness.result import (
+    SAMPLE_LENGTH,
     Author,
     Calibration,
     CurvePoint,
@@ -78,6 +79,8 @@ def hostile(make_record):
     def make(words, *, good=False) -> Record:
         tree = written_over(json.loads(plain[good]), itertools.cycle(words))
         tree["entry"]["name"], tree["track"]["id"] = "mine", "cpu-smoke"
+        for sample in (tree["samples"] or {"items": ()})["items"]:  # which has an end that the schema holds it to
+            sample.update({name: text[:SAMPLE_LENGTH] for name, text in sample.items()})
         return decode(json.dumps(tree).encode())
 
     return make
@@ -88,7 +91,8 @@ def every_answer(hostile, words):
     bad, good = hostile(words), hostile(words[::-1], good=True)
     summaries = [decode_summary(encode(record)) for record in (bad, good)]
     a, b, c, *_ = words
-    yield answers.Ran(records=(bad, good), files=("a.json", "b.json"), runs_asked=1, interrupted=False)
+    there = answers.OnBoard(rank=None, missing_runs=0, against=a)
+    yield answers.Ran(records=(bad, good), files=("a.json", "b.json"), runs_wanted=1, on_board=there, interrupted=False)
     yield answers.ShownRun(record=bad, signed_by=a, retracted=b, waived=c)
     yield answers.ShownRun(record=good, unsigned=True)
     yield answers.Shown(board=rank(summaries, RULES, include_unranked=True), broken=(), written=(), practice=True)

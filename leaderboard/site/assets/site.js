@@ -4,21 +4,22 @@ What the markup agrees on, beside what the templates show:
 
 - This file is loaded in <head> without `defer`, so that the theme is set before anything is painted; plotly.min.js with
   `defer`, on pages that have plots. Data reaches the page as text nodes and attributes only, never as markup.
-- `<form class="filters" data-table="ID">`: fields are named tier, hardware and words; options that the page leaves out are
-  filled from the rows. The state of all tables stands in the address as `#ID.tier=verified&ID.words=muon`.
+- `<form class="filters" data-key="KEY" data-tables="ID ID">`: fields are named tier, hardware and words; a field that would
+  offer no choice is left out. What is chosen stands in the address as `#KEY.tier=verified&KEY.words=muon`. A chosen
+  hardware also hides each `<section class="place" data-hardware="…">` of another one.
 - `<figure class="plot">`: its script element holds {"traces", "axes", "layout"} (leaderboard/site/plots.py). A run's curve
   has none: it is drawn from the page's `<script id="run-data">` (leaderboard/site/run_view.py). Roles get their colours from the style sheet's --plot-ROLE, places of one role (meta.series) from --plot-ours-1 … -5.
 - `<pre class="source" data-language="python|toml|markdown|text"><code>`: coloured and numbered when it comes into view.
 - compare.html: `<form class="compare" hidden>` with two fields named a and b, and `<div id="comparison" aria-live="polite">`
-  for the result. A field takes a run's id or the address of its page. `<script id="run-data">` of a run's page is the
-  only copy of the data. */
+  for the result. A field takes a run's id or the address of its page; a datalist offers the latest. `<script
+  id="run-data">` of a run's page is the only copy of the data. */
 'use strict';
 
 // ---------------------------------------------------------------------------------------------------------------- theme
 
 const THEME_KEY = 'theme';
 const prefersDark = matchMedia('(prefers-color-scheme: dark)');
-const themeWatchers = []; // functions to call when the colours changed
+const themeWatchers = new Set(); // functions to call when the colours changed
 
 /** What the reader chose before; null where storage is closed to us, as on some file:// pages. */
 function storedTheme() {
@@ -72,6 +73,16 @@ function make(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
   return element;
+}
+
+/** The skip link without its address, which would take the place of the filters in ours. */
+function startSkipLink() {
+  document.querySelector('a.skip').addEventListener('click', (event) => {
+    event.preventDefault();
+    const main = document.getElementById('main');
+    main.focus();
+    main.scrollIntoView();
+  });
 }
 
 /** Calls `work` once, as soon as the element is about to be seen. */
@@ -139,34 +150,26 @@ function startSorting(table) {
 
 const FILTER_FIELDS = ['tier', 'hardware', 'words'];
 
-/** The filters in the address; empty where it names a place on the page. */
+/** Whether the address names a place on the page, which says nothing of filters. */
+function namesPlace() {
+  return location.hash.length > 1 && !location.hash.includes('=');
+}
+
+/** The filters in the address. */
 function addressFilters() {
-  const hash = location.hash.slice(1);
-  return new URLSearchParams(hash.includes('=') ? hash : '');
+  return new URLSearchParams(namesPlace() ? '' : location.hash.slice(1));
 }
 
-/** Offers every value that the rows have, where the page offers none. */
-function fillOptions(select, rows, attribute) {
-  if (!select || select.options.length > 1) return;
-  if (select.options.length === 0) select.append(make('option', { value: '' }, 'any'));
-  const values = new Set(rows.map((row) => row.dataset[attribute]).filter(Boolean));
-  for (const value of [...values].sort(collator.compare)) select.append(make('option', { value }, value));
-}
-
+/** Lets a form choose among the rows of its tables, and among the page's places. */
 function startFilter(form) {
-  const table = document.getElementById(form.dataset.table);
-  const body = table?.tBodies[0];
-  if (!body) return;
-  const rows = Array.from(body.rows);
+  const tables = form.dataset.tables.split(' ').map((id) => document.getElementById(id));
+  const rows = tables.flatMap((table) => Array.from(table.tBodies[0].rows));
+  const places = document.querySelectorAll('section.place[data-hardware]');
   const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
   const output = form.querySelector('output');
   output.setAttribute('aria-live', 'polite');
   const field = (name) => form.elements.namedItem(name);
-  for (const name of ['tier', 'hardware']) {
-    fillOptions(field(name), rows, name);
-    const label = field(name)?.closest('label');
-    if (label) label.hidden = field(name).options.length < 3; // one value is no choice
-  }
+  const key = (name) => `${form.dataset.key}.${name}`;
 
   function apply() {
     const tier = field('tier')?.value ?? '';
@@ -182,6 +185,7 @@ function startFilter(form) {
       shown += matches;
     }
     output.textContent = `${shown} of ${rows.length} ${rows.length === 1 ? 'row' : 'rows'}`;
+    showPlaces(places, hardware);
   }
 
   function readAddress() {
@@ -189,7 +193,7 @@ function startFilter(form) {
     for (const name of FILTER_FIELDS) {
       const control = field(name);
       if (!control) continue;
-      control.value = filters.get(`${table.id}.${name}`) ?? '';
+      control.value = filters.get(key(name)) ?? '';
       if (control.value === '' && control.options) control.selectedIndex = 0; // an option that is not there
     }
     apply();
@@ -199,8 +203,8 @@ function startFilter(form) {
     const filters = addressFilters();
     for (const name of FILTER_FIELDS) {
       const value = field(name)?.value ?? '';
-      if (value) filters.set(`${table.id}.${name}`, value);
-      else filters.delete(`${table.id}.${name}`);
+      if (value) filters.set(key(name), value);
+      else filters.delete(key(name));
     }
     const hash = filters.toString();
     if (hash || location.hash.includes('=')) {
@@ -211,9 +215,18 @@ function startFilter(form) {
 
   form.addEventListener('input', writeAddress);
   form.addEventListener('submit', (event) => event.preventDefault());
-  addEventListener('hashchange', readAddress);
+  addEventListener('hashchange', () => {
+    if (!namesPlace()) readAddress();
+  });
   readAddress();
   form.hidden = false;
+}
+
+/** Shows the places of a kind of hardware, or with "" all of them. */
+function showPlaces(places, hardware) {
+  const back = Array.from(places).filter((place) => place.hidden && (!hardware || place.dataset.hardware === hardware));
+  for (const place of places) place.hidden = Boolean(hardware) && place.dataset.hardware !== hardware;
+  if (back.length) dispatchEvent(new Event('resize')); // their plots could not see how wide they are
 }
 
 // ---------------------------------------------------------------------------------------------------------------- plots
@@ -279,7 +292,8 @@ const PLOT_CONFIG = {
   showTips: false,
 };
 
-/** Draws a figure into its canvas, with buttons for other axes; draws it anew whenever the theme changes. */
+/** Draws a figure into its canvas, with buttons for other axes; draws it anew whenever the theme changes.
+ *  Returns what to call before the figure is taken off the page. */
 function startPlot(figure, drawing) {
   const canvas = figure.querySelector('.canvas');
   const choices = drawing.axes.x;
@@ -311,7 +325,11 @@ function startPlot(figure, drawing) {
   if (tools.childElementCount) canvas.before(tools);
   canvas.replaceChildren();
   draw();
-  themeWatchers.push(draw);
+  themeWatchers.add(draw);
+  return () => {
+    themeWatchers.delete(draw);
+    Plotly.purge(canvas);
+  };
 }
 
 function toolButton(text, pressed, work) {
@@ -403,20 +421,24 @@ const PYTHON_KEYWORDS = new Set(
 );
 
 // A token is what its named group says; what no group takes is plain. A string without an end goes on to the last line
-// (in three quotes) or to the end of its own. Soft keywords (match, case) are coloured wherever they stand.
+// (in three quotes) or to the end of its own. Soft keywords (match, case) are coloured wherever they stand. Sources are
+// strangers': whatever may fail is bounded, or begins with a sign that it can't contain, so that no text takes longer
+// than in step with its length.
+const MOST_PAINTED = 100_000; // characters: beyond, a source is numbered only
+
 const TOKENS = {
   python:
-    /(?<comment>#.*)|(?<string>(?:\b[rbuft]{1,2})?(?:"""[^]*?(?:"""|$(?![^]))|'{3}[^]*?(?:'{3}|$(?![^]))|"(?:\\[^]|[^"\\\n])*"?|'(?:\\[^]|[^'\\\n])*'?))|(?<decorator>(?<=^[ \t]*)@[\w.]+)|(?<number>\b(?:0[xob][\da-f_]+|\d[\d_]*(?:\.[\d_]*)?(?:e[+-]?\d+)?)j?)|(?<word>[\p{L}_][\p{L}\p{N}_]*)/gimu,
+    /(?<comment>#.*)|(?<string>(?:\b[rbuft]{1,2})?(?:"""[^]*?(?:"""|$(?![^]))|'{3}[^]*?(?:'{3}|$(?![^]))|"(?:\\[^]|[^"\\\n])*"?|'(?:\\[^]|[^'\\\n])*'?))|(?<decorator>@(?<=^[ \t]*@)[\w.]+)|(?<number>\b(?:0[xob][\da-f_]+|\d[\d_]*(?:\.[\d_]*)?(?:e[+-]?\d+)?)j?)|(?<word>[\p{L}_][\p{L}\p{N}_]*)/gimu,
   toml:
-    /(?<comment>#.*)|(?<string>"""[^]*?(?:"""|$(?![^]))|'''[^]*?(?:'''|$(?![^]))|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?)|(?<name>^[ \t]*\[[^\n\]]*\]+)|(?<decorator>^[ \t]*[\w.-]+(?=[ \t]*=))|(?<number>[+-]?\b\d[\w:.+-]*)|(?<keyword>\b(?:true|false)\b)/gm,
+    /(?<comment>#.*)|(?<string>"""[^]*?(?:"""|$(?![^]))|'''[^]*?(?:'''|$(?![^]))|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?)|(?<name>^[ \t]*\[[^\n\]]{0,200}\]{1,2})|(?<decorator>^[ \t]*[\w.-]+(?=[ \t]*=))|(?<number>[+-]?\b\d[\w:.+-]*)|(?<keyword>\b(?:true|false)\b)/gm,
   markdown:
-    /(?<string>^```[^]*?(?:^```|$(?![^]))|`[^`\n]+`)|(?<keyword>^#{1,6} .*)|(?<comment>^>.*|<!--[^]*?-->)|(?<name>\[[^\]\n]*\]\([^)\n]*\))|(?<number>\*\*[^*\n]+\*\*)/gm,
+    /(?<string>^```[^]*?(?:^```|$(?![^]))|`[^`\n]+`)|(?<keyword>^#{1,6} .*)|(?<comment>^>.*|<!--[^]*?(?:-->|$(?![^])))|(?<name>\[[^\]\n]{0,200}\]\([^)\n]{0,400}\))|(?<number>\*\*[^*\n]+\*\*)/gm,
 };
 
 /** The pieces of a text as [kind, text]; kind "" is plain. Together they are the text. */
 function tokens(text, language) {
   const pattern = TOKENS[language];
-  if (!pattern) return [['', text]];
+  if (!pattern || text.length > MOST_PAINTED) return [['', text]];
   const found = [];
   let end = 0;
   let before = ''; // the word before this one: what is defined has a name
@@ -435,28 +457,28 @@ function tokens(text, language) {
   return found;
 }
 
-/** Colours a source and wraps each line, so that the style sheet can number it. */
+/** Colours a source. */
 function paintSource(code, language) {
-  const lines = [make('span', { class: 'line' })];
-  const text = code.textContent.replace(/\n$/, '');
-  for (const [kind, piece] of tokens(text, language)) {
-    piece.split('\n').forEach((part, index) => {
-      if (index) {
-        lines.at(-1).append('\n');
-        lines.push(make('span', { class: 'line' }));
-      }
-      if (part) lines.at(-1).append(kind ? make('span', { class: `t-${kind}` }, part) : part);
-    });
+  const painted = document.createDocumentFragment();
+  for (const [kind, piece] of tokens(code.textContent, language)) {
+    painted.append(kind ? make('span', { class: `t-${kind}` }, piece) : piece);
   }
-  code.replaceChildren(...lines);
+  code.replaceChildren(painted);
+}
+
+/** Gives the style sheet the numbers of a source's lines, in one piece: an element a line would take seconds. */
+function numberLines(source, text) {
+  const count = text.replace(/\n$/, '').split('\n').length;
+  source.dataset.numbers = Array.from({ length: count }, (_, index) => index + 1).join('\n');
+  source.classList.add('numbered');
 }
 
 function startSources() {
   for (const source of document.querySelectorAll('pre.source')) {
-    const code = source.querySelector('code') ?? source;
+    const code = source.querySelector('code');
     whenSeen(source, () => {
       paintSource(code, source.dataset.language);
-      source.classList.add('numbered');
+      numberLines(source, code.textContent);
     });
   }
 }
@@ -531,7 +553,9 @@ function comparisonTable(a, b) {
   const row = (name, ...cells) => make('tr', {}, make('th', { scope: 'row' }, name), ...cells);
   const number = (text) => make('td', { class: 'number' }, text);
   const heading = (...content) => make('th', { scope: 'col', class: 'number' }, ...content);
-  return make('div', { class: 'scroll' }, make('table', { id: 'compared' },
+  const caption = `${a.entry} beside ${b.entry}`;
+  return make('div', { class: 'scroll', role: 'region', 'aria-label': caption, tabindex: 0 }, make('table', { id: 'compared' },
+    make('caption', {}, caption),
     make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, ''), heading(link(a, 'a')), heading(link(b, 'b')), heading('Second less first'))),
     make('tbody', {},
       ...words.map(([name, one, other]) => row(name, number(one ?? '–'), number(other ?? '–'), number(one === other ? 'the same' : 'differs'))),
@@ -539,9 +563,21 @@ function comparisonTable(a, b) {
     )));
 }
 
+let asked = 0; // how many comparisons: an answer to any but the last comes too late
+let endPlot = () => {}; // of the comparison that is shown
+
+/** Shows two runs side by side; without both ids, how to name them. */
 async function compare(ids, place) {
+  const turn = ++asked;
+  endPlot();
+  endPlot = () => {};
+  if (!ids.every(Boolean)) {
+    place.replaceChildren(make('p', { class: 'hint' }, 'Name two runs: the fields offer the latest, and take the id of any or the address of its page.'));
+    return;
+  }
   place.replaceChildren(make('p', { class: 'hint' }, 'Reading both runs …'));
   const found = await Promise.allSettled(ids.map(runData));
+  if (turn !== asked) return;
   const missing = found.filter((each) => each.status === 'rejected');
   if (missing.length) {
     place.replaceChildren(...missing.map((each) => make('p', { class: 'missing' }, each.reason.message)));
@@ -564,7 +600,7 @@ async function compare(ids, place) {
     make('figcaption', {}, 'Training loss, as declared'),
     make('div', { class: 'canvas', role: 'img', 'aria-label': label }));
   place.append(figure);
-  startPlot(figure, drawing);
+  endPlot = startPlot(figure, drawing);
 }
 
 function startCompare() {
@@ -574,11 +610,9 @@ function startCompare() {
   const fields = ['a', 'b'].map((name) => form.elements.namedItem(name));
 
   function readAddress() {
-    const asked = new URLSearchParams(location.search);
-    for (const field of fields) field.value = idOf(asked.get(field.name) ?? '');
-    const ids = fields.map((field) => field.value);
-    if (ids.every(Boolean)) compare(ids, place);
-    else place.replaceChildren(make('p', { class: 'hint' }, 'Name two runs, by their ids or by the addresses of their pages.'));
+    const query = new URLSearchParams(location.search);
+    for (const field of fields) field.value = idOf(query.get(field.name) ?? '');
+    compare(fields.map((field) => field.value), place);
   }
 
   form.addEventListener('submit', (event) => {
@@ -590,12 +624,15 @@ function startCompare() {
   addEventListener('popstate', readAddress);
   form.hidden = false;
   readAddress();
+  const [first, second] = fields;
+  if (first.value && !second.value) second.focus(); // from the page of a run
 }
 
 // ---------------------------------------------------------------------------------------------------------------- start
 
 document.addEventListener('DOMContentLoaded', () => {
   startThemeButtons();
+  startSkipLink();
   for (const table of document.querySelectorAll('table.sortable')) startSorting(table);
   for (const form of document.querySelectorAll('form.filters')) startFilter(form);
   startPlots(document);

@@ -8,7 +8,7 @@ import pytest
 
 from harness import hardware_watch
 from harness.accelerators import accelerators
-from harness.hardware_watch import HardwareWatch, Reading, Seen, Strangers, fold, look, mean_busy, reasons
+from harness.hardware_watch import Facts, HardwareWatch, Reading, Seen, Strangers, fold, look
 from harness.result import HardwareReport
 
 NEVER_S = 3600.0  # no sample but those that are asked for
@@ -128,8 +128,7 @@ def test_a_run_replayed_through_the_driver_until_the_card_is_lost(card, nvml):
     ) as watch:
         run_out(watch)
         assert watch.busy_s() is None
-    (last,) = watch.latest
-    assert (last.clock_mhz, last.memory_gib, last.busy) == (210, 0.5, 0.4)
+    assert watch.facts() == Facts(clock_mhz=210, memory_gib=0.5, busy=0.4, throttled=())
     assert watch.report() == HardwareReport(
         samples=4,
         throttled={"power-cap": 0.25, "software-thermal": 0.25},
@@ -213,16 +212,18 @@ def test_without_accelerators_nothing_is_started():
     with HardwareWatch((), set) as watch:
         assert threading.active_count() == before
         assert watch.busy_s() is None
-    assert watch.latest == ()
+    assert watch.facts() == Facts(None, None, None, ())
     assert watch.report() == HardwareReport()
 
 
-def test_what_a_viewer_is_told_of_several_cards():
-    cards = (Reading(reasons=0x4, busy=0.5), Reading(reasons=0x4 | 0x40, busy=1.0), Reading())
-    assert reasons(cards) == ("power-cap", "hardware-thermal")
-    assert mean_busy(cards) == 0.75
-    assert (reasons(()), mean_busy(())) == ((), None)
-    assert mean_busy((Reading(),)) is None
+def test_a_viewer_is_told_of_the_slowest_and_the_fullest_card(card, nvml):
+    driver = nvml(
+        card(minor=0, clock_mhz=(2700,), used_gib=(3.0,), busy_percent=(50,), reasons=(0x4,)),
+        card(minor=1, clock_mhz=(2100,), used_gib=(20.0,), busy_percent=(100,), reasons=(0x4 | 0x40,)),
+    )
+    with HardwareWatch(accelerators(driver), set, nvml=driver, period_s=NEVER_S) as watch:
+        watch.busy_s()
+        assert watch.facts() == Facts(2100, 20.0, 0.75, ("power-cap", "hardware-thermal"))
 
 
 def test_a_look_at_every_card(card, nvml):
