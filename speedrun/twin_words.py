@@ -3,19 +3,12 @@
 from collections.abc import Iterator
 
 from harness.result import TwinReport
-
-_KINDS = {
-    "honest": "honest: without the future it says the same",
-    "too-noisy": "its answers differ so wildly that an advantage could hide among them",
-    "looks-ahead": "it knew what came next: its answers are worth more with the future in sight",
-    "not-normalised": "its probabilities do not sum to one",
-    "unrepeatable": "it does not say the same twice: state, randomness, or one row changes another's answer",
-}
+from leaderboard.twin_outcomes import OUTCOMES
 
 
 def in_short(twin: TwinReport) -> str:
     """The outcome, and on how many targets it stands."""
-    return f"{_KINDS[twin.kind]} ({twin.sampled:,} targets compared)"
+    return f"{OUTCOMES[twin.kind]} ({twin.sampled:,} targets compared)"
 
 
 def numbers(twin: TwinReport) -> Iterator[str]:

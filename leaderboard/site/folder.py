@@ -116,6 +116,8 @@ def opened(folder: Path) -> Iterator[SiteFolder]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{folder} is no folder; name a new one or an empty one") from None
     except OSError as error:
         raise atomic.cannot_write(folder, error) from None
     try:

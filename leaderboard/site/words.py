@@ -8,17 +8,10 @@ from collections.abc import Iterable
 
 from harness.result import TwinReport
 from leaderboard.text import plain
+from leaderboard.twin_outcomes import OUTCOMES
 
 _UNUSUAL = re.compile(r"[^\n\t -~]")
 _BLANKS = re.compile(r"([ \t]+)")
-
-_TWIN = {
-    "honest": "It is honest: without the future it says the same.",
-    "too-noisy": "Its answers differ so wildly that an advantage could hide among them.",
-    "looks-ahead": "It knew what came next: its answers are worth more with the future in sight.",
-    "not-normalised": "Its probabilities do not sum to one.",
-    "unrepeatable": "It does not say the same twice: there is state, or chance, or one row changes another's answer.",
-}
 
 
 def block(text: str, limit: int) -> str:
@@ -65,8 +58,9 @@ def size(number_bytes: int) -> str:
 
 def twin_sentences(twin: TwinReport) -> tuple[str, ...]:
     """What the twin said, in words with the numbers that they rest on."""
+    outcome = OUTCOMES[twin.kind]
     return (
-        _TWIN[twin.kind],
+        f"{outcome[0].upper()}{outcome[1:]}.",
         f"A second copy of the saved model was asked about {twin.sampled:,} of the scored tokens, with foreign text in "
         "place of what follows them. The scorer's answers were worth "
         f"{twin.advantage_nats:+.2e} nats a token more than its own (99.9 % interval {twin.low_nats:+.2e} to "

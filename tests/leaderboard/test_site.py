@@ -327,7 +327,7 @@ def test_a_run_says_everything_that_its_record_holds(ground, make_record):
         "waived The test that the mean loss is below the target: only a faster kernel",
         "above the floor 0.5000 nats/token (no model passes 1.0000)",
         "training 7.50 s 57.7%",
-        "It is honest: without the future it says the same.",
+        "Honest: without the future it says the same.",
         "asked about 512 of the scored tokens",
         "99.9 % interval -1.00e-09 to +1.00e-09, p = 0.5",
         "What the model says",

@@ -260,7 +260,7 @@ def test_no_link_is_followed(ground, tmp_path):
 def test_a_file_in_the_place_of_the_folder_is_one_line(ground, tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "site"):
-        with pytest.raises(UserError, match=r"^cannot write "):
+        with pytest.raises(UserError, match=r" is no folder; name a new one or an empty one$"):
             build(folder, ground.contents(), ground.tools)
 
 
