@@ -61,18 +61,17 @@ def interpreter(open_folder: Path) -> Interpreter:
 
 
 @pytest.fixture(scope="module", params=CONFINED, ids=str)
-def confined(request: pytest.FixtureRequest, open_folder: Path, interpreter: Interpreter) -> Iterator[Rig]:
-    """One sandbox a level for all attacks that leave it standing."""
-    rig = rig_at(request.param, open_folder / f"shared-{request.param}", interpreter)
-    with rig:
+def confined(request: pytest.FixtureRequest, interpreter: Interpreter) -> Iterator[Rig]:
+    """One sandbox a level for all attacks that leave it standing; another when the tests come in a mixed order."""
+    with folder_for_all() as folder, rig_at(request.param, folder / "rig", interpreter) as rig:
         yield rig.start()
 
 
 @pytest.fixture(scope="module")
-def networked(open_folder: Path, interpreter: Interpreter) -> Iterator[Rig]:
+def networked(interpreter: Interpreter) -> Iterator[Rig]:
     """One sandbox for several ranks, as they all need namespaces."""
-    rig = rig_at(Level.NAMESPACES, open_folder / "networked", interpreter, replace(LIMITS, ranks=2))
-    with rig:
+    limits = replace(LIMITS, ranks=2)
+    with folder_for_all() as folder, rig_at(Level.NAMESPACES, folder / "rig", interpreter, limits) as rig:
         yield rig.start()
 
 
