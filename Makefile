@@ -43,6 +43,7 @@ redteam-page: $(STAMP)  ## the same, with the table on docs/redteam.md, and twen
 bench: $(STAMP)         ## every figure that README quotes
 	$(BIN)/python bench/overhead.py
 	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/board.py
 	$(BIN)/python bench/site.py
 	$(BIN)/python bench/evaluation.py
 	$(BIN)/python bench/detection.py

@@ -1,5 +1,7 @@
 """Records by the thousand for benchmarks: valid, of the size of real ones, the same every time but for signatures.
 
+Small ones, for a hundred thousand of them, have a source of a few lines and a tenth of the curve, and else everything.
+
 Runs come in fours, as `speedrun run --runs 4` makes them: one entry, one track, one source. There are failed runs,
 practice on other hardware, verified runs, runs that say so without a signature, entries based on others, sources that
 change, and some runs are retracted. No run was ever made: every number is invented.
@@ -52,6 +54,7 @@ from speedrun.workspace import Workspace, find_workspace
 ENTRIES = 40
 RUNS_TOGETHER = 4
 CURVE_POINTS = 200  # as many as a record holds
+SMALL_CURVE_POINTS = 20
 APART = timedelta(minutes=20)
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 FLOOR_NATS = 1.0
@@ -64,23 +67,24 @@ SIGNED = 50  # every so many fours
 FAILURES = (Verdict.TIME_LIMIT, Verdict.CRASHED, Verdict.OUT_OF_MEMORY, Verdict.BAD_OUTPUT)
 
 
-def make_workspace(root: Path, records: int) -> Workspace:
-    """A checkout that holds the tracks, what was published elsewhere, and so many records; nothing else."""
+def make_workspace(root: Path, records: int, *, small: bool = False) -> Workspace:
+    """A checkout that holds tracks, data sets, what was published elsewhere, and so many records; nothing else."""
     real, made = find_workspace(), Workspace(root)
     shutil.copytree(real.tracks, made.tracks)
     shutil.copytree(real.template, made.template)
+    shutil.copytree(real.datasets, made.datasets)
     shutil.copytree(real.published, made.published)
     _make_maintainer(made)
-    write(made, range(records))
+    write(made, range(records), small=small)
     return made
 
 
-def write(workspace: Workspace, numbers: Iterable[int]) -> None:
+def write(workspace: Workspace, numbers: Iterable[int], *, small: bool = False) -> None:
     """Puts the records of these numbers where they belong, without the store's lock and fsync, and rules on some."""
     tracks = list_tracks(workspace.tracks)
     signer = Signer(workspace.root / KEY)
     for number in numbers:
-        each = record(number, tracks)
+        each = record(number, tracks, small=small)
         folder = workspace.results / each.track.id
         folder.mkdir(parents=True, exist_ok=True)
         path, data = folder / f"{each.run_id}.json", encode(each)
@@ -93,8 +97,8 @@ def write(workspace: Workspace, numbers: Iterable[int]) -> None:
             rulings.add(workspace.rulings, ruling)
 
 
-def record(number: int, tracks: tuple[Track, ...]) -> Record:
-    """The record of this number: a function of both alone."""
+def record(number: int, tracks: tuple[Track, ...], *, small: bool = False) -> Record:
+    """The record of this number: a function of these alone."""
     batch = number // RUNS_TOGETHER
     lap, entry = divmod(batch, ENTRIES)
     track, season = tracks[(lap + entry) % len(tracks)], lap // len(tracks)
@@ -140,9 +144,9 @@ def record(number: int, tracks: tuple[Track, ...]) -> Record:
         artifact=None if failed else Artifact(sha256=_hash(f"artifact {number}"), bytes=4_000_000 + number, files=1),
         parameters=1_000_000 + 10_000 * season,
         declared=Declared(steps=tokens // 4096, tokens=tokens, loss_nats=loss_nats, metrics={"lr": 0.02}),
-        curve=_curve(train_s, loss_nats, tokens, chance),
+        curve=_curve(train_s, loss_nats, tokens, chance, SMALL_CURVE_POINTS if small else CURVE_POINTS),
         environment=_environment(track, practice),
-        source=_source(entry, season),
+        source=_source(entry, season, small),
         peak_memory_gib=1.5,
         hardware=HardwareReport(
             before=(Calibration(device="cpu", matmul_tflops=0.2, copy_gbps=12.0),),
@@ -227,15 +231,15 @@ def _twin(number: int, chance: random.Random) -> TwinReport:
     )
 
 
-def _curve(train_s: float, loss_nats: float, tokens: int, chance: random.Random) -> tuple[CurvePoint, ...]:
+def _curve(train_s: float, loss_nats: float, tokens: int, chance: random.Random, points: int) -> tuple[CurvePoint, ...]:
     return tuple(
         CurvePoint(
-            elapsed_s=round(train_s * point / CURVE_POINTS, 3),
-            step=tokens * point // CURVE_POINTS // 4096,
-            tokens=tokens * point // CURVE_POINTS,
-            loss_nats=loss_nats + 4 / (1 + point / 5) + chance.gauss(0, 0.02),
+            elapsed_s=round(train_s * point / points, 3),
+            step=tokens * point // points // 4096,
+            tokens=tokens * point // points,
+            loss_nats=loss_nats + 4 / (1 + point * CURVE_POINTS / points / 5) + chance.gauss(0, 0.02),
         )
-        for point in range(1, CURVE_POINTS + 1)
+        for point in range(1, points + 1)
     )
 
 
@@ -272,11 +276,11 @@ def _environment(track: Track, practice: bool) -> Environment:
 
 
 @functools.cache
-def _source(entry: int, season: int) -> Source:
-    """The template with lines of its own, at a place of its own."""
+def _source(entry: int, season: int, small: bool) -> Source:
+    """The template, or its beginning, with lines of its own, at a place of its own."""
     files = []
     for path in sorted(find_workspace().template.iterdir()):
-        lines = path.read_text().splitlines(keepends=True)
+        lines = path.read_text().splitlines(keepends=True)[: 2 if small else None]
         own = [f"# {line} of entry {entry}, season {season}\n" for line in range(10)]
         place = (7 * entry + season) % len(lines)
         text = "".join(lines[:place] + own + lines[place:])

@@ -43,6 +43,19 @@ def place(run: Summary) -> Place:
     return Place(run.track, dataset, hardware(run.environment))
 
 
+def by_place(runs: Iterable[Summary]) -> dict[Place, list[Summary]]:
+    """The runs of each section, in the order in which they come."""
+    found: dict[Place, list[Summary]] = {}
+    known: dict[tuple[object, ...], list[Summary]] = {}  # what a place follows from, which is quicker than the place
+    for run in runs:
+        machine = run.environment
+        told = (run.track, run.dataset, machine.cpu, machine.threads, machine.devices)
+        if told not in known:
+            known[told] = found.setdefault(place(run), [])
+        known[told].append(run)
+    return found
+
+
 def variant(run: Summary) -> Variant:
     return Variant(run.entry.name, run.source.sha256, tuple(sorted(run.overrides.items())))
 

@@ -87,7 +87,7 @@ class DuelStore:
                 continue
             if duel.tier is Tier.VERIFIED:
                 signatures = _signatures(path)
-                claims += [_Claim(len(duels), Signed(data, each, duel.started_at)) for each in signatures]
+                claims += [_Claim(len(duels), Signed.over(data, each, duel.started_at)) for each in signatures]
             duels.append(duel)
         signers = all_signed_by([claim.signed for claim in claims], self._duels.parent / MAINTAINERS_NAME, self._cache)
         # By number: somebody may lay a file with the id of a signed duel into another track's folder.

@@ -25,12 +25,13 @@ apart, with the reason.
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from harness.result import Author, DatasetRef, Tier, TrackRef, Verdict
-from leaderboard.alike import Place, Variant, in_order, place, set_apart, torch, variant
+from leaderboard.alike import Place, Variant, by_place, in_order, set_apart, torch, variant
+from leaderboard.collector import paused
 from leaderboard.conduct import cheated, disproof
 from leaderboard.rulings import NO_RULINGS, Rulings
 from leaderboard.schema import Summary
@@ -60,6 +61,9 @@ class Standing(StrEnum):
     PRACTICE = "practice"
     NO_SCORE = "no scored run"
     RETRACTED = "retracted"
+
+
+_POSITIONS: Final = {standing: position for position, standing in enumerate(Standing)}
 
 
 class Near(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +125,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     tracks_without_runs: tuple[str, ...]
 
 
+@paused()
 def rank(
     runs: Iterable[Summary],
     rules: Mapping[str, TrackRules],
@@ -140,9 +145,7 @@ def rank(
     """
     ordered = in_order(runs)
     waivers = waived_variants(ordered, rulings)
-    places: dict[Place, list[Summary]] = {}
-    for run in ordered:
-        places.setdefault(place(run), []).append(run)
+    places = by_place(ordered)
     shown: dict[Place, tuple[Row, ...]] = {}
     for here, of_place in places.items():
         judge = _Judge(here.track, rules.get(here.track.id), waivers, rulings.retracted, frozenset(unsigned))
@@ -340,19 +343,16 @@ class _Judge(NamedTuple):
         if self.track.objective == "fastest-to-loss":
             return None  # times of different days and hosts are not tested: that takes a duel
         what = "not told apart from the row above"
-        alpha = self.rules.alpha / 2  # which of the two is the better one was not known beforehand
         if above.torch != row.torch or len(row.torch) != 1 or not row.torch[0]:
             words = f"{what}: runs of another version of torch are not tested against each other"
             return Near(because=words, p_value=None, more_runs=None)
         ours, theirs = above.losses_nats, row.losses_nats
         if min(len(ours), len(theirs)) < 2:
             return Near(because=f"{what}: a test takes two runs of each", p_value=None, more_runs=None)
-        if _plain(mean(theirs) - mean(ours), (ours, theirs), alpha):
-            return None
-        p = 2 * p_less(ours, theirs)
+        p = 2 * p_less(ours, theirs)  # which of the two is the better one was not known beforehand
         if p < self.rules.alpha:
             return None
-        more = more_to_tell_apart(ours, theirs, alpha)
+        more = more_to_tell_apart(ours, theirs, self.rules.alpha / 2)
         words = f"{what} (p = {p:.2g})" if math.isfinite(p) else f"{what}: their runs show no scatter"
         if more is not None:
             words += f"; about {more} more {'run' if more == 1 else 'runs'} of each would tell"
@@ -360,8 +360,15 @@ class _Judge(NamedTuple):
 
     def _order(self, row: Row) -> tuple[int, float, str, str, str, tuple[tuple[str, str], ...], str]:
         """Standing, then the measure; among equals whoever completed its runs first, then a fixed order."""
-        standing = list(Standing).index(row.standing)
-        return (standing, self._measure(row), row.run_ids[-1], row.entry, row.source_sha256, row.overrides, row.tier)
+        return (
+            _POSITIONS[row.standing],
+            self._measure(row),
+            row.run_ids[-1],
+            row.entry,
+            row.source_sha256,
+            row.overrides,
+            row.tier,
+        )
 
     def _measure(self, row: Row) -> float:
         measure = row.loss_nats if self.track.objective == "lowest-loss" else row.train_s
@@ -420,8 +427,6 @@ def target_standing(
         return Standing.RANKED, f"target test waived: {waived}"
     if not loss_nats < target_nats:
         return Standing.TARGET_MISSED, f"mean loss {loss_nats:.4f} is not below the target of {target_nats:g}"
-    if _plain(target_nats - loss_nats, (losses_nats,), alpha):
-        return Standing.RANKED, ""
     p = p_below(losses_nats, target_nats)
     if p < alpha:
         return Standing.RANKED, ""
@@ -433,19 +438,6 @@ def target_standing(
     if more is not None:
         told += f"; about {more} more {'run' if more == 1 else 'runs'} would show it"
     return Standing.TARGET_NOT_SHOWN, told
-
-
-def _plain(gap: float, samples: Sequence[Sequence[float]], alpha: float) -> bool:
-    """Whether Student's or Welch's test is passed by so much that it takes no table to say so.
-
-    With two degrees of freedom Student's distribution has a quantile in closed form, and heavier tails than with any
-    more, which three values a sample give. scipy takes half a second to load; most boards need it for close calls only.
-    """
-    sds = [sample_sd(values) for values in samples]
-    if any(len(values) < 3 for values in samples) or not all(sd is not None and sd > 0 for sd in sds):
-        return False
-    error = math.sqrt(sum((sd or 0) ** 2 / len(values) for sd, values in zip(sds, samples, strict=True)))
-    return gap / error > (1 - 2 * alpha) / math.sqrt(2 * alpha * (1 - alpha))
 
 
 def _failed(run: Summary) -> bool:

@@ -7,10 +7,12 @@ Both check the schema's version, the rules that hold a record's parts together, 
 Not covered here: whether a record tells the truth, and whether its texts name a machine or its owner.
 """
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -137,6 +139,14 @@ def decode_summary(data: bytes, *, upgraders: Mapping[int, Upgrader] = UPGRADERS
     return _checked(data, _summary, upgraders)
 
 
+def check_place(path: Path, run: Record | Summary) -> None:
+    """Raises RecordError for a record whose file is not named after it, or does not lie in its track's folder."""
+    if path.name != f"{run.run_id}.json":
+        raise RecordError("the file's name is not the run id - at `$.run_id`")
+    if path.parent.name != run.track.id:
+        raise RecordError("the folder's name is not the track - at `$.track.id`")
+
+
 def check_size(size_bytes: int) -> None:
     """Raises RecordError for a file that is too large to be a record."""
     if size_bytes > RECORD_CAP_BYTES:
@@ -153,19 +163,28 @@ def check_writable(record: Record) -> None:
 def _checked(data: bytes, decoder: msgspec.json.Decoder[_Run], upgraders: Mapping[int, Upgrader]) -> _Run:
     check_size(len(data))
     try:
-        version = _version.decode(data).schema
-        if version > SCHEMA_VERSION:
-            raise RecordError(
-                f"made by a newer version (schema {version}, this one reads up to {SCHEMA_VERSION}); update speedrun"
-            )
-        if version == SCHEMA_VERSION:
-            run = decoder.decode(data)
-        else:
-            run = msgspec.convert(_upgraded(msgspec.json.decode(data), version, upgraders), decoder.type)
+        run = _decoded(data, decoder, upgraders)
     except _MALFORMED as error:
         raise RecordError(plain(str(error), 300)) from None
     _check(run)
     return run
+
+
+def _decoded(data: bytes, decoder: msgspec.json.Decoder[_Run], upgraders: Mapping[int, Upgrader]) -> _Run:
+    if decoder.type is Summary:
+        # A summary can't be without its version, so that a good one, as nearly all are, is gone through only once.
+        with contextlib.suppress(*_MALFORMED):
+            run = decoder.decode(data)
+            if run.schema == SCHEMA_VERSION:
+                return run
+    version = _version.decode(data).schema
+    if version > SCHEMA_VERSION:
+        raise RecordError(
+            f"made by a newer version (schema {version}, this one reads up to {SCHEMA_VERSION}); update speedrun"
+        )
+    if version == SCHEMA_VERSION:
+        return decoder.decode(data)
+    return msgspec.convert(_upgraded(msgspec.json.decode(data), version, upgraders), decoder.type)
 
 
 def _upgraded(fields: dict[str, Any], version: int, upgraders: Mapping[int, Upgrader]) -> dict[str, Any]:
@@ -241,11 +260,11 @@ def _counts_of_the_whole(run: Record) -> Iterator[tuple[str, int | None]]:
     yield "ranks", run.ranks
     yield "environment.cores", run.environment.cores
     yield "environment.sandbox.landlock_abi", run.environment.sandbox.landlock_abi
-    for index, point in enumerate(run.curve):
-        # Two hundred points: only those that are beyond are worth a name.
-        if _is_beyond(point.step):
+    # Two hundred points: only one that is beyond is worth a name.
+    numbers = [number for point in run.curve for number in (point.step, point.tokens) if number is not None]
+    if _is_beyond(min(numbers, default=None)) or _is_beyond(max(numbers, default=None)):
+        for index, point in enumerate(run.curve):
             yield f"curve[{index}].step", point.step
-        if _is_beyond(point.tokens):
             yield f"curve[{index}].tokens", point.tokens
 
 

@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -40,7 +41,7 @@ CHECK_S: Final = 20.0  # a check takes milliseconds
 SIGN_S: Final = 20.0
 ASK_S: Final = 300.0  # for whoever is asked for a passphrase, or to touch a key
 MEMORY: Final = "signatures.json"  # in the cache folder
-REMEMBERED: Final = 50_000  # verdicts
+REMEMBERED: Final = 200_000  # verdicts
 
 _HEADER = b"-----BEGIN SSH SIGNATURE-----"
 _FOOTER = b"-----END SSH SIGNATURE-----"
@@ -54,9 +55,14 @@ _NAMESPACES = re.compile(rb'(?:^|,)namespaces="([^"]*)"', re.IGNORECASE)
 class Signed(NamedTuple):
     """Something that says it is signed."""
 
-    data: bytes
+    digest: str  # sha256 of every byte that was signed, in hexadecimal
     signature: bytes
     at: str  # the moment at which the key must have been valid, ISO 8601
+    data: bytes | None  # those bytes; None: they are not at hand, which will do where the verdict is remembered
+
+    @classmethod
+    def over(cls, data: bytes, signature: bytes, at: str) -> "Signed":
+        return cls(hashlib.sha256(data).hexdigest(), signature, at, data)
 
 
 def signed_by(data: bytes, signature: bytes, maintainers: Path, at: str) -> str | None:
@@ -71,36 +77,77 @@ def signed_by(data: bytes, signature: bytes, maintainers: Path, at: str) -> str 
     Raises:
         UserError: ssh-keygen is missing or does not answer; `maintainers` cannot be read.
     """
-    return all_signed_by([Signed(data, signature, at)], maintainers)[0]
+    return all_signed_by([Signed.over(data, signature, at)], maintainers)[0]
 
 
 def all_signed_by(claims: Sequence[Signed], maintainers: Path, cache: Path | None = None) -> tuple[str | None, ...]:
-    """`signed_by` for many, in their order.
+    """`signed_by` for many, in their order; `Verdicts` says more. Raises UserError, as `signed_by`."""
+    return Verdicts(maintainers, cache).signers(claims)
+
+
+class Verdicts:
+    """Who signed what.
 
     ssh-keygen takes about 10 ms a signature, so 1,000 take some 6 s on two cores. Verdicts are remembered in `cache`,
-    by a hash of everything that they depend on; then 1,000 signed records are read in half a second. Whoever can write
-    there can write the code, too. None: nothing is remembered.
+    by a hash of everything that they depend on: the data, the signature, the list of maintainers and the moment.
+    Whoever can write there can write the code, too. None: nothing is remembered.
 
     Raises:
-        UserError: as `signed_by`.
+        UserError: `maintainers` cannot be read.
     """
-    allowed = read_maintainers(maintainers)
-    if not claims or allowed is None:
-        return (None,) * len(claims)
-    memory = _recall(cache)
-    keys = [_key(claim, allowed) for claim in claims]
-    new = {key: claim for key, claim in zip(keys, claims, strict=True) if key not in memory}
-    if new:
+
+    def __init__(self, maintainers: Path, cache: Path | None = None) -> None:
+        self._allowed = read_maintainers(maintainers)
+        self._allowed_digest = hashlib.sha256(self._allowed or b"").digest()
+        self._cache = cache
+
+    def remembers(self, claim: Signed) -> bool:
+        """Whether the answer is known without the data."""
+        return self._allowed is None or self._key(claim) in self._memory
+
+    def signers(self, claims: Sequence[Signed]) -> tuple[str | None, ...]:
+        """The maintainer whose signature each is; None: nobody's that counts, or the data is needed and not there.
+
+        Raises:
+            UserError: as `signed_by`.
+        """
+        if not claims or self._allowed is None:
+            return (None,) * len(claims)
+        keys = [self._key(claim) for claim in claims]
+        new = {
+            key: claim
+            for key, claim in zip(keys, claims, strict=True)
+            if key not in self._memory and claim.data is not None
+        }
+        if new:
+            self._memory |= self._asked(new, self._allowed)
+            _remember(self._cache, self._memory)
+        return tuple(self._memory.get(key) or None for key in keys)
+
+    def _asked(self, new: Mapping[str, Signed], allowed: bytes) -> dict[str, str]:
         from concurrent.futures import ThreadPoolExecutor
 
         with _scratch() as folder, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             (folder / "maintainers").write_bytes(allowed)
             names: dict[bytes, str] = {}
             checks = [pool.submit(_signer, folder, number, claim, names) for number, claim in enumerate(new.values())]
-            found = {key: check.result() or "" for key, check in zip(new, checks, strict=True)}
-        memory = {**memory, **found}
-        _remember(cache, memory)
-    return tuple(memory[key] or None for key in keys)
+            return {key: check.result() or "" for key, check in zip(new, checks, strict=True)}
+
+    @cached_property
+    def _memory(self) -> dict[str, str]:
+        """Verdicts of earlier checks: key → the maintainer, or nothing for nobody."""
+        if self._cache is None:
+            return {}
+        try:
+            return msgspec.json.decode((self._cache / MEMORY).read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return {}
+
+    def _key(self, claim: Signed) -> str:
+        """Of everything that a verdict depends on; the parts' own hashes keep them apart."""
+        signature, at = (hashlib.sha256(part).digest() for part in (claim.signature, claim.at.encode()))
+        parts = (bytes.fromhex(claim.digest), signature, self._allowed_digest, at)
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def read_maintainers(path: Path) -> bytes | None:
@@ -186,15 +233,20 @@ def _signer(folder: Path, number: int, claim: Signed, names: MutableMapping[byte
     folder: holds the maintainers.
     names: of maintainers by their public keys, as found so far: who is known need not be asked for. Only a hint.
     """
-    at = _time(claim.at)
-    if at is None or len(claim.data) > RECORD_CAP_BYTES or not 0 < len(claim.signature) <= SIGNATURE_CAP_BYTES:
+    at, data = _time(claim.at), claim.data
+    if (
+        at is None
+        or data is None
+        or len(data) > RECORD_CAP_BYTES
+        or not 0 < len(claim.signature) <= SIGNATURE_CAP_BYTES
+    ):
         return None
     signature, allowed = folder / f"{number}.sig", str(folder / "maintainers")
     signature.write_bytes(claim.signature)
     where = ("-s", str(signature), "-f", allowed, "-O", f"verify-time={at}")
 
     def signed(name: str) -> bool:
-        checked = _keygen("-Y", "verify", "-I", name, "-n", NAMESPACE, *where, data=claim.data, time_s=CHECK_S)
+        checked = _keygen("-Y", "verify", "-I", name, "-n", NAMESPACE, *where, data=data, time_s=CHECK_S)
         return checked.returncode == 0
 
     key = _public_key(claim.signature)
@@ -286,22 +338,6 @@ def _scratch() -> Iterator[Path]:
     """A folder of our own, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="speedrun-signatures-") as folder:
         yield Path(folder)
-
-
-def _key(claim: Signed, allowed: bytes) -> str:
-    """Of everything that a verdict depends on; the parts' own hashes keep them apart."""
-    parts = (claim.data, claim.signature, allowed, claim.at.encode())
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
-
-
-def _recall(cache: Path | None) -> dict[str, str]:
-    """Verdicts of earlier checks: key → the maintainer, or nothing for nobody."""
-    if cache is None:
-        return {}
-    try:
-        return msgspec.json.decode((cache / MEMORY).read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return {}
 
 
 def _remember(cache: Path | None, verdicts: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ Everything fails closed. A test on too few values, on a value that is no finite 
 has the p-value NaN, which is below nothing; an interval that can't be had is None. All tests assume that the values are
 independent and roughly normal, which holds for losses of different seeds and for times on one quiet machine.
 
-Tests and intervals are Student's and Welch's as in any textbook; scipy.special has the distributions.
+Tests and intervals are Student's and Welch's as in any textbook; leaderboard/student.py has the distributions.
 """
 
 import math
@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 import msgspec
+
+from leaderboard import student
 
 _MOST_LOG = math.log(sys.float_info.max)
 _LEAST_SD = 1e-150  # below it squares are no longer exact: no scatter
@@ -55,7 +57,7 @@ def p_below(values: Sequence[float], bound: float) -> float:
     error = _standard_error(values)
     if error is None or not math.isfinite(bound):
         return math.nan
-    return _student_cdf((mean(values) - bound) / error, len(values) - 1)
+    return student.cdf((mean(values) - bound) / error, len(values) - 1)
 
 
 def p_less(values: Sequence[float], others: Sequence[float], margin: float = 0.0) -> float:
@@ -64,7 +66,7 @@ def p_less(values: Sequence[float], others: Sequence[float], margin: float = 0.0
     if error is None or other is None or not math.isfinite(margin):
         return math.nan
     t = (mean(values) - mean(others) + margin) / math.hypot(error, other)
-    return _student_cdf(t, _welch_freedom(error, len(values), other, len(others)))
+    return student.cdf(t, _welch_freedom(error, len(values), other, len(others)))
 
 
 def mean_interval(values: Sequence[float], confidence: float) -> Interval | None:
@@ -128,7 +130,7 @@ def more_to_show_below(
         n = len(values) + more
         return _power(effect * math.sqrt(n), n - 1, alpha)
 
-    return _least(reached, power, 0, most)
+    return _least(reached, power, _first_guess(effect, power, alpha) - len(values), 0, most)
 
 
 def more_to_tell_apart(
@@ -151,7 +153,8 @@ def more_to_tell_apart(
         error, against = sd / math.sqrt(n), other / math.sqrt(m)
         return _power(gap / math.hypot(error, against), _welch_freedom(error, n, against, m), alpha)
 
-    return _least(reached, power, 0, most)
+    effect = gap / math.hypot(sd, other)
+    return _least(reached, power, _first_guess(effect, power, alpha) - max(len(values), len(others)), 0, most)
 
 
 def pairs_to_settle(effects: Sequence[float], alpha: float, *, power: float = 0.8, most: int = 1000) -> int | None:
@@ -168,10 +171,14 @@ def pairs_to_settle(effects: Sequence[float], alpha: float, *, power: float = 0.
     if sd is None:
         return None
     effect = abs(mean(effects)) / sd
-    # The other side's tail is left out: it is nothing beside a power of one half or more.
-    return _least(
-        lambda pairs: _power(effect * math.sqrt(pairs), pairs - 1, look_alpha(pairs, pairs, alpha) / 2), power, 2, most
-    )
+    if not effect > 0:
+        return None
+
+    def reached(pairs: int) -> float:
+        # The other side's tail is left out: it is nothing beside a power of one half or more.
+        return _power(effect * math.sqrt(pairs), pairs - 1, look_alpha(pairs, pairs, alpha) / 2)
+
+    return _least(reached, power, _first_guess(effect, power, alpha), 2, most)
 
 
 def _scatter(values: Sequence[float]) -> float | None:
@@ -192,33 +199,37 @@ def _welch_freedom(error: float, n: int, other: float, m: int) -> float:
 
 
 def _around(centre: float, error: float, freedom: float, confidence: float) -> Interval | None:
-    from scipy.special import stdtrit
-
-    reach = float(stdtrit(freedom, (1 + confidence) / 2)) * error
+    reach = student.quantile((1 + confidence) / 2, freedom) * error
     low, high = centre - reach, centre + reach
     return Interval(centre, low, high, confidence) if math.isfinite(low) and math.isfinite(high) else None
 
 
-def _student_cdf(t: float, freedom: float) -> float:
-    from scipy.special import stdtr  # a tenth of scipy.stats' start
-
-    return float(stdtr(freedom, t))
-
-
 def _power(shift: float, freedom: float, alpha: float) -> float:
     """How often a one-sided t-test finds a mean that lies so many of its standard errors away."""
-    from scipy.special import nctdtr, stdtrit
-
-    critical = float(stdtrit(freedom, 1 - alpha))
-    return 1 - float(nctdtr(freedom, shift, critical))
+    return student.exceeds(student.quantile(1 - alpha, freedom), freedom, shift)
 
 
-def _least(reached: Callable[[int], float], power: float, least: int, most: int) -> int | None:
-    """The smallest number, from `least` to `most`, with enough power, which grows with it: bisection."""
-    if not reached(most) >= power:
-        return None
-    low, high = least - 1, most
+def _first_guess(effect: float, power: float, alpha: float) -> int:
+    """How many values it takes where the scatter is known: fewer than where it is not, and nearly as many.
+
+    effect: the difference, in standard deviations of one value; above 0.
+    """
+    reach = student.normal_quantile(1 - alpha) + student.normal_quantile(power)
+    return math.ceil(min((reach / effect) ** 2, 1e9)) if effect > 1e-6 else 10**9
+
+
+def _least(reached: Callable[[int], float], power: float, guess: int, least: int, most: int) -> int | None:
+    """The smallest number, from `least` to `most`, with enough power, which grows with it.
+
+    guess: where to begin. From there in steps that double, then by bisection: few are looked at where it is good.
+    """
+    low, high = least - 1, most + 1  # not enough; enough, or nothing is
+    number, step = min(max(guess, least), most), 1
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) >= power else (middle, high)
-    return high
+        if reached(number) >= power:
+            high = number
+        else:
+            low = number
+        ahead = low + step if high > most else high - step if low < least else (low + high) // 2
+        number, step = min(max(ahead, low + 1), high - 1), 2 * step
+    return high if high <= most else None

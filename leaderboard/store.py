@@ -9,7 +9,7 @@ over exactly its bytes; otherwise it is read as self-reported and named among th
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +18,11 @@ import msgspec
 from harness.errors import UserError, nearest
 from harness.result import Record, Tier, encode
 from leaderboard import atomic
+from leaderboard.collector import paused
+from leaderboard.index import Content, TrackIndex, unread
 from leaderboard.reading import read_regular
-from leaderboard.schema import RECORD_CAP_BYTES, RecordError, Summary, check_writable, decode, decode_summary
-from leaderboard.signatures import SIGNATURE_CAP_BYTES, Signed, all_signed_by
+from leaderboard.schema import RECORD_CAP_BYTES, RecordError, Summary, check_place, check_writable, decode
+from leaderboard.signatures import SIGNATURE_CAP_BYTES, Signed, Verdicts, all_signed_by
 from leaderboard.text import plain
 
 LOCK_NAME = ".lock"
@@ -46,6 +48,7 @@ class Loaded(NamedTuple):
     records: tuple[Summary, ...]  # one whose signature is not valid is self-reported
     broken: tuple[Broken, ...]
     unsigned: frozenset[str]  # ids of the runs that say verified, without a valid signature
+    digests: Mapping[str, str]  # run id → sha256 of its file, in hexadecimal
 
 
 class Held(NamedTuple):
@@ -75,10 +78,19 @@ class Everything(NamedTuple):
     broken: tuple[Broken, ...]  # strange signature files among them
 
 
+class _Run(NamedTuple):
+    """A record that is not broken."""
+
+    name: str  # of its file, relative to the results folder
+    summary: Summary
+    digest: str
+
+
 class Store:
     """Every record of a results folder, which need not exist before the first one is added.
 
-    cache: where verdicts on signatures are remembered, which saves seconds with many; None: nowhere.
+    cache: where `load` remembers what records held, and verdicts on signatures, which saves seconds with many; None:
+        nowhere. Nothing that is answered depends on it.
     """
 
     def __init__(self, results: Path, cache: Path | None = None) -> None:
@@ -122,6 +134,7 @@ class Store:
             atomic.replace(path, data)
         return path
 
+    @paused()
     def load(self, track: str | None = None) -> Loaded:
         """The summaries of all records, or of one track's; broken ones are named and skipped.
 
@@ -131,40 +144,60 @@ class Store:
         Raises:
             UserError: the folder can't be read, or signatures can't be checked (leaderboard.signatures says when).
         """
-        found: list[tuple[str, Summary]] = []
+        found: list[_Run] = []
         broken: list[Broken] = []
         claims: dict[int, Signed] = {}  # by number: whoever likes can lay a file with the id of a signed run elsewhere
-        for path, problem in self._files(track):
-            try:
-                if problem:
-                    raise RecordError(problem)
-                data = read_regular(path, RECORD_CAP_BYTES, "record")
-                summary = decode_summary(data)
-                _check_place(path, summary)
-            except RecordError as error:
-                broken.append(Broken(self._relative(path), str(error)))
-            else:
-                if summary.tier is Tier.VERIFIED:
-                    claims[len(found)] = Signed(data, _signature(path) or b"", summary.started_at)
-                found.append((self._relative(path), summary))
-        signers = all_signed_by(tuple(claims.values()), self._maintainers, self._cache)
+        verdicts = Verdicts(self._maintainers, self._cache)
+        for name, content, claim in self._contents(track, verdicts):
+            if content.summary is None:
+                broken.append(Broken(plain(name, 200), content.reason))
+                continue
+            if claim is not None:
+                claims[len(found)] = claim
+            found.append(_Run(name, content.summary, content.digest))
+        signers = verdicts.signers(tuple(claims.values()))
         signed = {number for number, signer in zip(claims, signers, strict=True) if signer is not None}
         kept: dict[str, int] = {}
         for number in sorted(range(len(found)), key=lambda number: number not in signed):
-            place, run = found[number]
-            if kept.setdefault(run.run_id, number) != number:
-                broken.append(Broken(place, f"another record has the id {run.run_id}"))
+            run_id = found[number].summary.run_id
+            if kept.setdefault(run_id, number) != number:
+                broken.append(Broken(plain(found[number].name, 200), f"another record has the id {run_id}"))
         unsigned = {number for number in kept.values() if number in claims and number not in signed}
+        runs = [found[number].summary for number in sorted(kept.values())]
+        if unsigned:
+            ids = frozenset(found[number].summary.run_id for number in unsigned)
+            runs = [msgspec.structs.replace(run, tier=Tier.SELF_REPORTED) if run.run_id in ids else run for run in runs]
         return Loaded(
-            tuple(
-                msgspec.structs.replace(found[number][1], tier=Tier.SELF_REPORTED)
-                if number in unsigned
-                else found[number][1]
-                for number in sorted(kept.values())
-            ),
+            tuple(runs),
             tuple(broken),
-            frozenset(found[number][1].run_id for number in unsigned),
+            frozenset(found[number].summary.run_id for number in unsigned),
+            {run_id: found[number].digest for run_id, number in kept.items()},
         )
+
+    def _contents(self, track: str | None, verdicts: Verdicts) -> Iterator[tuple[str, Content, Signed | None]]:
+        """What each file that should hold a record holds, in order.
+
+        Before it its path, relative to the results folder; behind it, where it says verified, that it is signed, with
+        the bytes wherever `verdicts` needs them.
+        """
+        for path, problem in self._folders(track):
+            if problem:
+                yield path.name, unread(problem), None
+                continue
+            try:
+                files = [(name, entry) for name, entry in _scan(path) if name.endswith(".json")]
+            except OSError as error:
+                yield path.name, unread(f"cannot be read: {error.strerror}"), None
+                continue
+            index = TrackIndex(path, self._cache)
+            for name, entry in files:
+                content = index.look(entry)
+                claim = _claim(path, name, content)
+                if claim is not None and claim.data is None and not verdicts.remembers(claim):
+                    content = index.read(entry)
+                    claim = _claim(path, name, content)
+                yield f"{path.name}/{name}", content, claim
+            index.save(name for name, _ in files)
 
     def read_all(self, track: str | None = None) -> Everything:
         """Every record whole, or one track's, with its bytes and whoever signed it. Nothing is remembered here.
@@ -180,14 +213,14 @@ class Store:
                     raise RecordError(problem)
                 data = read_regular(path, RECORD_CAP_BYTES, "record")
                 record = decode(data)
-                _check_place(path, record)
+                check_place(path, record)
             except RecordError as error:
                 broken.append(Broken(self._relative(path), str(error)))
             else:
                 found.append((path, data, record))
         signatures = {path: signature for path, _, _ in found if (signature := _signature(path)) is not None}
         claims = [
-            Signed(data, signatures[path], record.started_at) for path, data, record in found if path in signatures
+            Signed.over(data, signatures[path], record.started_at) for path, data, record in found if path in signatures
         ]
         signers = dict(zip(signatures, all_signed_by(claims, self._maintainers), strict=True))
         return Everything(
@@ -227,31 +260,37 @@ class Store:
         try:
             data = read_regular(path, RECORD_CAP_BYTES, "record")
             record = decode(data)
-            _check_place(path, record)
+            check_place(path, record)
         except RecordError as error:
             raise UserError(f"the record {self._relative(path)} is broken: {error}") from None
         signature = _signature(path)
-        claims = [] if signature is None else [Signed(data, signature, record.started_at)]
+        claims = [] if signature is None else [Signed.over(data, signature, record.started_at)]
         signers = all_signed_by(claims, self._maintainers, self._cache)
         return Held(record, self._relative(path), data, signature, signers[0] if signers else None)
 
     def _files(self, track: str | None) -> Iterator[tuple[Path, str]]:
         """Every file that should hold a record, in order, and beside it what is wrong with its place, if anything."""
+        for path, problem in self._folders(track):
+            if problem:
+                yield path, problem
+                continue
+            try:
+                yield from ((path / file, "") for file, _ in _scan(path) if file.endswith(".json"))
+            except OSError as error:
+                yield path, f"cannot be read: {error.strerror}"
+
+    def _folders(self, track: str | None) -> Iterator[tuple[Path, str]]:
+        """The folder of every track, or of one, in order; and what lies beside them and should not, with the reason."""
         try:
             entries = _scan(self._results)
         except OSError as error:
             raise UserError(f"cannot read the records in {self._results}: {error.strerror}") from None
         for name, entry in entries:
-            path = self._results / name
             if entry.is_dir(follow_symlinks=False):
-                if track is not None and name != track:
-                    continue
-                try:
-                    yield from ((path / file, "") for file, _ in _scan(path) if file.endswith(".json"))
-                except OSError as error:
-                    yield path, f"cannot be read: {error.strerror}"
+                if track in (None, name):
+                    yield self._results / name, ""
             elif entry.is_symlink() or name.endswith(".json"):
-                yield path, "not a track's folder; records lie in <track>/<run id>.json"
+                yield self._results / name, "not a track's folder; records lie in <track>/<run id>.json"
 
     def _strays(self, track: str | None) -> Iterator[Broken]:
         """Signatures of records that are not there."""
@@ -301,6 +340,13 @@ def _scan(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
         return []
 
 
+def _claim(folder: Path, name: str, content: Content) -> Signed | None:
+    """That a record is signed, where it says that it is verified."""
+    if content.summary is None or content.summary.tier is not Tier.VERIFIED:
+        return None
+    return Signed(content.digest, _signature(folder / name) or b"", content.summary.started_at, content.data)
+
+
 def _same(path: Path, data: bytes) -> bool:
     try:
         return read_regular(path, RECORD_CAP_BYTES, "record") == data
@@ -317,10 +363,3 @@ def _signature(record: Path) -> bytes | None:
         return read_regular(path, SIGNATURE_CAP_BYTES, "signature")
     except RecordError:
         return b""
-
-
-def _check_place(path: Path, run: Record | Summary) -> None:
-    if path.stem != run.run_id:
-        raise RecordError("the file's name is not the run id - at `$.run_id`")
-    if path.parent.name != run.track.id:
-        raise RecordError("the folder's name is not the track - at `$.track.id`")

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from harness.result import Level
 from speedrun import console, judging, looking
 from speedrun.command_line import Entry, Json, Reply, commands
 from speedrun.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from speedrun.answers import Histories, Shown
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -158,7 +161,6 @@ def leaderboard(
     json: Json = False,
 ) -> Reply:
     """Show, render or export the board. Exits with 1 when a record is broken; the others still count."""
-    from speedrun.answers import Histories, Shown
     from speedrun.commands.leaderboard import histories, leaderboard
 
     if audit:

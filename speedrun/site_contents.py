@@ -15,6 +15,7 @@ def contents(workspace: Workspace, known: Standings) -> Contents:
     return Contents(
         tracks=tuple(map(track_card, list_tracks(workspace.tracks))),
         runs=known.runs,
+        digests=known.digests,
         unsigned=known.unsigned,
         retracted=known.rulings.retracted,
         waived=known.rulings.waived,

@@ -1,6 +1,6 @@
 """Everything that says who stands where, read from a checkout: records, duels, rulings, and what they come to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from harness.errors import UserError
@@ -29,6 +29,7 @@ class Standings(NamedTuple):
     rules: dict[str, TrackRules]  # by track, in the order of the tracks
     runs: tuple[Summary, ...]
     unsigned: frozenset[str]  # ids of the runs that say verified without a valid signature
+    digests: Mapping[str, str]  # run id → sha256 of its file, in hexadecimal
     duels: tuple[Duel, ...]
     rulings: Rulings
     broken: tuple[Broken, ...]  # paths relative to the leaderboard's folder
@@ -76,6 +77,7 @@ def read(workspace: Workspace, track_id: str | None = None) -> Standings:
         rules={track.id: track_rules(track) for track in tracks},
         runs=records.records,
         unsigned=records.unsigned,
+        digests=records.digests,
         duels=duels.duels,
         rulings=ruled,
         broken=tuple(broken),

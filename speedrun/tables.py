@@ -4,20 +4,21 @@ Words wrap between words, numbers stand on one line. A table that is too wide fi
 columns of words become narrow; where even that is too wide, every row is a block of labelled lines.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple
 
-from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.style import StyleType
-from rich.table import Table
 from rich.text import Text
 
 from leaderboard.table import Column, Line
 
 GAP = 2  # blanks between columns
 EASY = 20  # columns of text that are easy to read: some columns are left out before words get less
+
+_MEASURE = Console()  # wraps text; nothing is printed on it
 
 
 class Layout(NamedTuple, Generic[Line]):
@@ -51,15 +52,42 @@ def show(
     if not layout.widths:
         _blocks(columns, cells, styles, console)
         return
-    drawn = Table(box=box.SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False, show_edge=False)  # and a divider
-    for column, width in zip(layout.columns, layout.widths, strict=True):
-        drawn.add_column(Text(column.heading), justify=column.align, width=width, overflow="fold")
-    for index, style in enumerate(styles):
-        drawn.add_row(*(Text(cells[column.key][index]) for column in layout.columns), style=style)
-    console.print(drawn)
+    console.print(_drawn(layout, cells, styles), soft_wrap=True)
     if layout.left_out:
         names = ", ".join(column.heading.lower() for column in layout.left_out)
         console.print(Text(f"not shown for want of width: {names}", style="dim"))
+
+
+def _drawn(layout: Layout[Line], cells: dict[str, list[str]], styles: Sequence[str]) -> Text:
+    """All lines in one piece. rich's own table measures and wraps every cell again, which takes ten times as long."""
+    width = sum(layout.widths) + GAP * (len(layout.widths) - 1)
+    headings = _wrapped([column.heading for column in layout.columns], layout.widths)
+    high = max(map(len, headings))
+    on_the_line = [[""] * (high - len(heading)) + heading for heading in headings]
+    lines = [*_row(layout, on_the_line, "bold"), Text("─" * width)]
+    for index, style in enumerate(styles):
+        lines += _row(layout, _wrapped([cells[column.key][index] for column in layout.columns], layout.widths), style)
+    return Text("\n").join(lines)
+
+
+def _row(layout: Layout[Line], wrapped: Sequence[Sequence[str]], style: str) -> Iterator[Text]:
+    """The lines of one row, from the lines of its cells; the highest cell says how many."""
+    for parts in itertools.zip_longest(*wrapped, fillvalue=""):
+        aligned = (
+            " " * (width - cell_len(part)) + part if column.align == "right" else part + " " * (width - cell_len(part))
+            for part, column, width in zip(parts, layout.columns, layout.widths, strict=True)
+        )
+        yield Text((" " * GAP).join(aligned), style=style)
+
+
+def _wrapped(cells: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
+    """Each cell as lines that fit; rich knows where to break them, and how wide a character is."""
+    return [
+        [cell]
+        if cell_len(cell) <= width and "\n" not in cell
+        else [line.plain.rstrip() for line in Text(cell, overflow="fold").wrap(_MEASURE, width)]
+        for cell, width in zip(cells, widths, strict=True)
+    ]
 
 
 def labelled(

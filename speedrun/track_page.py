@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.track import Track
-from speedrun.answers import Tracks
+from speedrun.answers import ShownTrack, Tracks
 from speedrun.track_words import COLUMNS, Column, facts, paragraphs, title
 
 LABEL = 12  # columns that a label takes
@@ -38,8 +38,9 @@ def show_tracks(value: Tracks, console: Console) -> None:
     _say("speedrun tracks TRACK shows one with its rules", console)
 
 
-def show_track(track: Track, console: Console) -> None:
+def show_track(value: ShownTrack, console: Console) -> None:
     """Title, rules and facts, wrapped to the terminal."""
+    track = value.track
     width = min(console.width, PROSE)
     heading = f"{track.id}, version {track.version}: {title(track)}"
     console.print(Text("\n".join(_wrap(heading, width)), style="bold"), soft_wrap=True)

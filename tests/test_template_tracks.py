@@ -64,13 +64,19 @@ class _Memory(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         out = function(*args, **(kwargs or {}))
-        for tensor in torch.utils._pytree.tree_leaves(out):
-            if isinstance(tensor, torch.Tensor) and (storage := tensor.untyped_storage()) not in self._seen:
+        tensors = [leaf for leaf in torch.utils._pytree.tree_leaves(out) if isinstance(leaf, torch.Tensor)]
+        for tensor in [part for each in tensors for part in self._dense(each)]:
+            if (storage := tensor.untyped_storage()) not in self._seen:
                 self._seen.add(storage)
                 self.bytes += storage.nbytes()
                 weakref.finalize(storage, self._freed, storage.nbytes())
         self.peak_bytes = max(self.peak_bytes, self.bytes)
         return out
+
+    @staticmethod
+    def _dense(tensor):
+        """What a sparse tensor consists of."""
+        return (tensor._indices(), tensor._values()) if tensor.is_sparse else (tensor,)
 
     def _freed(self, size):
         self.bytes -= size

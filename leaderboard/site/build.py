@@ -1,10 +1,9 @@
 """Builds the site: makes the pages that are not up to date, and writes them.
 
-Reading the records costs a hash of each; a page that changed also costs decoding its record, rendering and writing. The
-manifest (leaderboard/site/folder.py) says which are up to date.
+A page that is up to date costs a digest of what it is made of; any other one costs reading and decoding its record,
+rendering and writing. The manifest (leaderboard/site/folder.py) says which are up to date.
 """
 
-import importlib.metadata
 import importlib.util
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -41,14 +40,17 @@ class Built(NamedTuple):
 
 def find_tools() -> Tools:
     """The templates and scripts that belong to this code. Raises UserError: plotly is not installed."""
-    plotly = importlib.util.find_spec("plotly")  # without importing it, which takes a second
-    places = (
-        [Path(place) / _PLOT_SCRIPT for place in (plotly.submodule_search_locations or ()) if plotly] if plotly else []
-    )
-    script = next((place for place in places if place.is_file()), None)
+    scripts = (place / _PLOT_SCRIPT for place in _places("plotly"))
+    script = next((script for script in scripts if script.is_file()), None)
     if script is None:
         raise UserError("the site's plots need the package plotly; install it with: pip install plotly")
     return Tools(_PACKAGE / "templates", _PACKAGE / "assets", script)
+
+
+def _places(package: str) -> list[Path]:
+    """Where a package lies, without importing it, which takes Plotly a second; nowhere: it is not installed."""
+    found = importlib.util.find_spec(package)
+    return [Path(place) for place in (found.submodule_search_locations or ())] if found else []
 
 
 def build(folder: Path, contents: Contents, tools: Tools) -> Built:
@@ -96,9 +98,12 @@ def _asset(path: str, data: bytes) -> Page:
 
 def _version(tools: Tools) -> str:
     """Changes with everything besides the records that a page is made by."""
-    code = [*_PACKAGE.parent.glob("*.py"), *_PACKAGE.glob("*.py"), Path(harness.result.__file__)]
-    files = sorted(tools.templates.glob("*.html")) + sorted(code)
-    return digest(
-        importlib.metadata.version("jinja2").encode(),
-        *(part for file in files for part in (file.name.encode(), file.read_bytes())),
-    )
+    folders = (_PACKAGE.parent, _PACKAGE, *_places("jinja2"))  # whose version would take longer to read than its code
+    code = [file for folder in folders for file in folder.glob("*.py")]
+    files = [*sorted(tools.templates.glob("*.html")), *sorted(code), Path(harness.result.__file__)]
+    return digest(b"".join(_counted(part) for file in files for part in (file.name.encode(), file.read_bytes())))
+
+
+def _counted(data: bytes) -> bytes:
+    """So that no two sequences of such pieces are the same when they are joined."""
+    return len(data).to_bytes(8, "little") + data

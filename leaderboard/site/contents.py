@@ -42,6 +42,7 @@ class Contents:
 
     tracks: tuple[TrackCard, ...]  # in order
     runs: tuple[Summary, ...]  # one without a valid signature is self-reported
+    digests: Mapping[str, str]  # run id → sha256 of its file when it was read, in hexadecimal; of every run
     unsigned: frozenset[str]  # ids of the runs that say verified without one
     retracted: Mapping[str, str]  # run id → why
     waived: Mapping[str, str]  # run id → why
@@ -52,7 +53,19 @@ class Contents:
     results: Path  # the folder in which the records lie
 
     @cached_property
+    def cards(self) -> tuple[TrackCard, ...]:
+        """Of the tracks that have a file, in order, then of those that records or published results only name."""
+        known = {card.id for card in self.tracks}
+        named = {run.track.id for run in self.runs} | {each.track for each in self.published}
+        return (*self.tracks, *map(_unknown, sorted(named - known)))
+
+    @cached_property
     def below(self) -> Mapping[str, str]:
         """Run id → why its row has no place on the board; a run that is not here counts, or is in no row."""
         rows = (row for section in self.board.sections for row in section.rows if row.rank is None)
         return {run_id: row.note for row in rows for run_id in row.run_ids}
+
+
+def _unknown(track_id: str) -> TrackCard:
+    words = "This track is not known here: no file says its rules."
+    return TrackCard(id=track_id, title=words, race="", brief=(), facts=(), rules=())

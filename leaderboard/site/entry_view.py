@@ -32,6 +32,7 @@ class Standing(NamedTuple):
 
 class EntryPage(NamedTuple):
     name: str
+    way: tuple[Piece, ...]
     title: str
     technique: str
     authors: tuple[Piece, ...]
@@ -52,16 +53,6 @@ class Sources(NamedTuple):
     ours: Record | None
     base: Record | None  # of the entry that it is based on; None also where there is no such entry
     problem: str  # why one of them could not; empty: it could
-
-
-def standings(board_sections: Sequence[Section], entry: str) -> tuple[tuple[Section, Row], ...]:
-    """Its rows on the board: the ranked ones, and in sections where it has no rank the first below the line."""
-    found = []
-    for section in board_sections:
-        own = [row for row in section.rows if row.entry == entry]
-        if own:
-            found.append((section, own[0]))  # a section's rows come in order: ranked ones first
-    return tuple(found)
 
 
 def entry_page_view(
@@ -85,6 +76,7 @@ def entry_page_view(
             words = summary(diff, base)
     return EntryPage(
         name=entry.name,
+        way=(Piece("Entries", f"{_ROOT}index.html#all-entries"),),
         title=plain(entry.title, 200),
         technique=plain(entry.technique, 300),
         authors=authors(entry.authors),

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -29,11 +30,8 @@ SUBFOLDERS: Final = ("assets", "entries", "runs", "tracks")
 
 _MANIFEST_CAP_BYTES: Final = 256 * 2**20  # 20,000 records make 2 MB
 _FORMAT: Final = 1
-_RUN: Final = re.sub(r"\?P<\w+>", "?:", RUN_ID.pattern)
-_OURS: Final = re.compile(
-    rf"(?:index|compare)\.html|tracks/{TRACK_ID.pattern}\.html|entries/{ENTRY_NAME}\.html|runs/{_RUN}\.html"
-    r"|assets/(?:site\.css|site\.js|plotly\.min\.js)"
-)
+_SINGLE: Final = ("index.html", "compare.html", "assets/site.css", "assets/site.js", "assets/plotly.min.js")
+_MANY: Final = {"tracks": TRACK_ID, "entries": re.compile(ENTRY_NAME), "runs": RUN_ID}  # names, less .html
 _LEFTOVER: Final = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{8}}{re.escape(atomic.TEMPORARY_SUFFIX)}")
 
 
@@ -58,8 +56,9 @@ class SiteFolder:
 
     def __init__(self, folder: Path, known: Mapping[str, Known]) -> None:
         self._folder = folder
+        self._root = os.fspath(folder)
         self._known = dict(known)
-        self._seen = {path: facts for path, facts in _files(folder) if _OURS.fullmatch(path)}
+        self._seen = dict(_files(folder))
 
     @property
     def names(self) -> frozenset[str]:
@@ -82,12 +81,30 @@ class SiteFolder:
             self._remember()
 
     def write(self, path: str, data: bytes, digest: str) -> Known:
-        """Only inside `changing`; may be called in a child of this process, too. Raises UserError."""
-        atomic.replace(self._folder / path, data, synced=False)
+        """Only inside `changing`; may be called in a child of this process, too. Raises UserError.
+
+        As leaderboard.atomic.replace does it, less what thousands of small files would wait for.
+        """
+        folder, _, name = path.rpartition("/")
+        temporary = Path(f"{self._root}/{folder}/.{name}.{secrets.token_hex(4)}{atomic.TEMPORARY_SUFFIX}")
         try:
-            return Known(digest, *_facts((self._folder / path).lstat()))
+            try:
+                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                try:
+                    left = memoryview(data)
+                    while left:
+                        left = left[os.write(descriptor, left) :]
+                    facts = _facts(os.fstat(descriptor))
+                finally:
+                    os.close(descriptor)
+                temporary.replace(f"{self._root}/{path}")
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+                raise
         except OSError as error:
             raise atomic.cannot_write(self._folder / path, error) from None
+        return Known(digest, *facts)
 
     def written(self, path: str, known: Known) -> None:
         """Says what a file that was written is made of, so that it need not be written again."""
@@ -157,7 +174,15 @@ def _recalled(manifest: Path) -> dict[str, Known]:
         return {}
     if found.format != _FORMAT:
         return {}
-    return {path: known for path, known in found.files.items() if _OURS.fullmatch(path)}
+    return {path: known for path, known in found.files.items() if _is_ours(path)}
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a file of this name, inside the site, could be one that we write."""
+    folder, _, name = path.rpartition("/")
+    if folder not in _MANY:
+        return path in _SINGLE
+    return name.endswith(".html") and _MANY[folder].fullmatch(name.removesuffix(".html")) is not None
 
 
 def _facts(found: os.stat_result) -> tuple[int, int]:
@@ -183,5 +208,5 @@ def _tidy(folder: Path, each: Path) -> None:
         if leftover is None:
             continue
         written = (each / leftover["name"]).relative_to(folder).as_posix()
-        if written == MANIFEST or _OURS.fullmatch(written):
+        if written == MANIFEST or _is_ours(written):
             (each / name).unlink()

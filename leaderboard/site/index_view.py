@@ -64,7 +64,7 @@ def index_page(contents: Contents) -> IndexPage:
     return IndexPage(
         tiles=tuple(
             _tile(card, contents, runs_of.get(card.id, ()))
-            for card in sorted(all_tracks(contents), key=lambda card: card.id not in runs_of)  # where races are run
+            for card in sorted(contents.cards, key=lambda card: card.id not in runs_of)  # where races are run
         ),
         entries=_entries(ordered),
         latest=run_table("latest", "Latest runs", ordered[-_LATEST_RUNS:], contents, root="", filtered=False)
@@ -73,18 +73,6 @@ def index_page(contents: Contents) -> IndexPage:
         broken=f"{broken} could not be read; speedrun leaderboard names them and says why." if contents.broken else "",
         made_of=many(len(contents.runs), "record"),
     )
-
-
-def all_tracks(contents: Contents) -> tuple[TrackCard, ...]:
-    """Those that have a file, in order, then those that are only named, by records or published results."""
-    known = {card.id for card in contents.tracks}
-    named = {run.track.id for run in contents.runs} | {each.track for each in contents.published}
-    return (*contents.tracks, *map(_unknown, sorted(named - known)))
-
-
-def _unknown(track_id: str) -> TrackCard:
-    words = "This track is not known here: no file says its rules."
-    return TrackCard(id=track_id, title=words, race="", brief=(), facts=(), rules=())
 
 
 def published_words(published: Published) -> str:

@@ -20,7 +20,7 @@ from leaderboard.store import Broken
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection  # imported where there is more than one process
 
-PAGES_A_PROCESS: Final = 100  # below, starting one costs more than it saves
+WORK_A_PROCESS: Final = 100  # in pages of a run; below, starting one costs more than it saves
 MOST_PROCESSES: Final = 8
 
 Write = Callable[[str, bytes, str], Known]  # path, data, digest
@@ -40,7 +40,8 @@ def make_pages(pages: Sequence[Page], write: Write, templates: Templates) -> Ite
     Raises:
         UserError: one could not be written; others may have been, and are among the results only if they came before.
     """
-    processes = max(1, min(os.cpu_count() or 1, MOST_PROCESSES, len(pages) // PAGES_A_PROCESS))
+    work = sum(page.work for page in pages)
+    processes = max(1, min(os.cpu_count() or 1, MOST_PROCESSES, work // WORK_A_PROCESS))
     # What lives by now lives on: the collector need not walk it again and again, and no process copies it for that.
     gc.freeze()
     try:
@@ -52,10 +53,16 @@ def make_pages(pages: Sequence[Page], write: Write, templates: Templates) -> Ite
         gc.unfreeze()
 
 
+def shares(pages: Sequence[Page], processes: int) -> list[list[Page]]:
+    """The pages dealt out in turn, the dear ones first: no share is dearer than another by more than one page."""
+    dealt = sorted(pages, key=lambda page: page.work, reverse=True)
+    return [dealt[number::processes] for number in range(processes)]
+
+
 def _made(pages: Sequence[Page], write: Write, templates: Templates) -> Iterator[Done]:
     for page in pages:
         made = page.make(templates)
-        known = write(page.path, made.data, UNKNOWN if made.broken else page.digest)
+        known = write(page.path, made.data, page.digest if made.current else UNKNOWN)
         yield Done(page.path, known, made.broken)
 
 
@@ -65,30 +72,30 @@ def _made_by_many(pages: Sequence[Page], write: Write, templates: Templates, pro
 
     fork = get_context("fork")
 
-    def make_share(number: int, answer: "Connection") -> None:
+    def make_share(share: Sequence[Page], answer: "Connection") -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it, and ends the others
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
-            answer.send(list(_made(pages[number::processes], write, templates)))
+            answer.send(list(_made(share, write, templates)))
         except UserError as error:
             answer.send(error)
 
-    shares = []
-    left = [*pages[::processes]]
-    for number in range(1, processes):
+    left, *others = shares(pages, processes)
+    children = []
+    for share in others:
         ours, theirs = fork.Pipe(duplex=False)
-        child = fork.Process(target=make_share, args=(number, theirs), daemon=True)
+        child = fork.Process(target=make_share, args=(share, theirs), daemon=True)
         try:
             child.start()
         except OSError:  # no process is to be had: its share is made here
-            left += pages[number::processes]
+            left += share
             ours.close()
         else:
-            shares.append((child, ours))
+            children.append((child, ours))
         theirs.close()
     try:
         yield from _made(left, write, templates)
-        for _, ours in shares:
+        for _, ours in children:
             answer = ours.recv()
             if isinstance(answer, UserError):
                 raise answer
@@ -96,7 +103,7 @@ def _made_by_many(pages: Sequence[Page], write: Write, templates: Templates, pro
     except EOFError:
         raise UserError("a process that made pages ended before it was done; build the site again") from None
     finally:
-        for child, ours in shares:
+        for child, ours in children:
             child.terminate()
             child.join()
             ours.close()

@@ -1,16 +1,16 @@
 """Which pages there are, what each of them is made of, and how it is made.
 
-A page's digest covers everything that goes into it: the bytes of its records (or, where it shows but a line of each,
-these lines), what maintainers ruled on them, who stands where, and the templates and the code that make it. So a page
-whose digest is the one that it was written with says what it would say now, and need not be made again. A record is
-read twice, for its digest and when its page must be made; its bytes are decoded in the latter case only.
+A page's digest covers everything that goes into it: the bytes of its records, what maintainers ruled on them, who
+stands where, and the templates and the code that make it. So a page whose digest is the one that it was written with
+says what it would say now, and need not be made again. A record's bytes are known by their hash from when the board was
+read. They are read again only when a page is made of the whole record; if they are others by then, the page shows
+these, and is marked so that the next build makes it again.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -24,12 +24,7 @@ from leaderboard.reading import read_regular
 from leaderboard.schema import RECORD_CAP_BYTES, RecordError, Summary, decode
 from leaderboard.site.compare_view import ComparePage, compare_page
 from leaderboard.site.contents import Contents, TrackCard
-from leaderboard.site.entry_view import Sources, entry_page_view, standings
-from leaderboard.site.folder import UNKNOWN
-from leaderboard.site.index_view import all_tracks, index_page
 from leaderboard.site.rendering import Templates
-from leaderboard.site.run_view import run_page_view, unreadable_page
-from leaderboard.site.track_view import track_page_view
 from leaderboard.store import Broken
 
 
@@ -37,22 +32,20 @@ class Made(NamedTuple):
     """A page as it is to be written."""
 
     data: bytes
-    broken: Broken | None = None  # a record that could not be read whole
+    current: bool = True  # made of the very bytes that its digest is of
+    broken: Broken | None = None  # a record that could not be read whole; such a page is not current
 
 
 class Page(NamedTuple):
     path: str  # inside the site
     digest: str
     make: Callable[[Templates], Made]
+    work: int = 1  # how long making it takes, measured in pages of a run; roughly
 
 
-def digest(*parts: bytes) -> str:
-    """One hash for several values; no two sequences of them share it."""
-    found = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        found.update(len(part).to_bytes(8, "little"))
-        found.update(part)
-    return found.hexdigest()
+def digest(data: bytes) -> str:
+    """What pages and what they are made of are known by."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def all_pages(contents: Contents, version: str) -> list[Page]:
@@ -65,7 +58,15 @@ def all_pages(contents: Contents, version: str) -> list[Page]:
 
 class _Run(NamedTuple):
     summary: Summary
-    digest: str  # of its file and of what was ruled on it; UNKNOWN: it could not be read
+    digest: str  # of its file and of what was ruled on it
+
+
+class _Place(NamedTuple):
+    """Where an entry stands on the board."""
+
+    section: Section
+    row: Row
+    ranked: int  # rows of the section that have a rank
 
 
 class _Site:
@@ -73,17 +74,18 @@ class _Site:
 
     def __init__(self, contents: Contents, version: str) -> None:
         self._contents = contents
-        self._version = version.encode()
+        self._version = version
         self._of_track: dict[str, list[_Run]] = defaultdict(list)
         self._of_entry: dict[str, list[_Run]] = defaultdict(list)
         self._runs = [_Run(run, self._run_digest(run)) for run in in_order(contents.runs)]
         for run in self._runs:
             self._of_track[run.summary.track.id].append(run)
             self._of_entry[run.summary.entry.name].append(run)
-        self._rows: dict[str, list[tuple[Section, Row]]] = defaultdict(list)
+        self._places: dict[str, list[_Place]] = defaultdict(list)
         for section in contents.board.sections:
-            for entry in dict.fromkeys(row.entry for row in section.rows):
-                self._rows[entry] += standings([section], entry)
+            ranked = sum(row.rank is not None for row in section.rows)
+            for entry, row in _best_rows(section).items():
+                self._places[entry].append(_Place(section, row, ranked))
 
     def pages(self) -> Iterator[Page]:
         contents = self._contents
@@ -91,7 +93,7 @@ class _Site:
             yield Page(f"runs/{run.summary.run_id}.html", run.digest, partial(_make_run, run.summary, contents))
         for name, runs in self._of_entry.items():
             yield self._entry(name, runs)
-        for card in all_tracks(contents):
+        for card in contents.cards:
             yield self._track(card)
         everything = (
             contents.tracks,
@@ -108,15 +110,17 @@ class _Site:
         last = runs[-1].summary
         base = self._of_entry.get(last.entry.based_on or "", ())
         base_run = base[-1] if base and last.entry.based_on != name else None
-        places = self._rows.get(name, [])
+        places = self._places.get(name, [])
         made_of = [*runs, *([base_run] if base_run else [])]
         # Of the other rows of a section only their number is shown.
-        told = [(section.track, section.hardware, section.marks, _ranked(section), row) for section, row in places]
+        told = [(section.track, section.hardware, section.marks, ranked, row) for section, row, ranked in places]
         summaries = [run.summary for run in runs]
+        rows = [(section, row) for section, row, _ in places]
         return Page(
             f"entries/{name}.html",
             self._digest(made_of, (len(runs), told)),
-            partial(_make_entry, summaries, places, base_run.summary if base_run else None, self._contents),
+            partial(_make_entry, summaries, rows, base_run.summary if base_run else None, self._contents),
+            work=5 + len(runs) // 20,
         )
 
     def _track(self, card: TrackCard) -> Page:
@@ -130,56 +134,61 @@ class _Site:
             f"tracks/{card.id}.html",
             self._digest(runs, (card, sections, histories, published)),
             partial(_make_track, card, sections, histories, published, summaries, contents),
+            work=5 + len(runs) // 20,
         )
 
     def _run_digest(self, run: Summary) -> str:
         contents = self._contents
-        try:
-            data = _read(contents.results, run)
-        except RecordError:
-            return UNKNOWN
-        ruled = (
+        told = (
+            self._version,
+            contents.digests[run.run_id],
             run.tier,
             run.run_id in contents.unsigned,
             contents.retracted.get(run.run_id),
             contents.waived.get(run.run_id),
             contents.below.get(run.run_id),
         )
-        return digest(self._version, data, msgspec.json.encode(ruled))
+        return digest(msgspec.json.encode(told))
 
     def _digest(self, runs: Sequence[_Run], others: object) -> str:
-        if any(run.digest == UNKNOWN for run in runs):
-            return UNKNOWN
-        told = "".join(run.digest for run in runs)
-        return digest(self._version, told.encode(), msgspec.json.encode(others))
+        return digest(msgspec.json.encode((self._version, [run.digest for run in runs], others)))
 
 
-def _ranked(section: Section) -> int:
-    return sum(row.rank is not None for row in section.rows)
+def _best_rows(section: Section) -> dict[str, Row]:
+    """By entry, the row that its page names: its ranked one, or where it has no rank its first below the line."""
+    return {row.entry: row for row in reversed(section.rows)}  # a section's rows come in order: ranked ones first
 
 
-def _read(results: Path, run: Summary) -> bytes:
-    """The record's file as it is now. Raises RecordError."""
-    return read_regular(results / run.track.id / f"{run.run_id}.json", RECORD_CAP_BYTES, "record")
+# What a page shows is imported where one is made: a build that finds nothing to do is done before Python has read it.
 
 
-def _record(results: Path, run: Summary) -> Record:
-    """Raises RecordError: a summary leaves things out, and may be fine where the whole is not."""
-    return decode(_read(results, run))
+class _Whole(NamedTuple):
+    """What a run's file holds."""
+
+    record: Record | None
+    current: bool  # the bytes that the run's digest is of
+    broken: Broken | None  # why there is no record
 
 
-def _broken(contents: Contents, run: Summary, error: RecordError) -> Broken:
-    return Broken(f"{contents.results.name}/{run.track.id}/{run.run_id}.json", str(error))
+def _whole(run: Summary, contents: Contents) -> _Whole:
+    """A summary leaves things out: it may be fine where the whole record is not."""
+    path = contents.results / run.track.id / f"{run.run_id}.json"
+    try:
+        data = read_regular(path, RECORD_CAP_BYTES, "record")
+        record = decode(data)
+    except RecordError as error:
+        return _Whole(None, False, Broken(f"{contents.results.name}/{run.track.id}/{path.name}", str(error)))
+    return _Whole(record, hashlib.sha256(data).hexdigest() == contents.digests[run.run_id], None)
 
 
 def _make_run(run: Summary, contents: Contents, templates: Templates) -> Made:
-    try:
-        record = _record(contents.results, run)
-    except RecordError as error:
-        return Made(
-            templates.render("unreadable.html", unreadable_page(run, str(error))), _broken(contents, run, error)
-        )
-    return Made(templates.render("run.html", run_page_view(record, run, contents)))
+    from leaderboard.site.run_view import run_page_view, unreadable_page
+
+    record, current, broken = _whole(run, contents)
+    if record is None:
+        problem = "" if broken is None else broken.reason
+        return Made(templates.render("unreadable.html", unreadable_page(run, problem)), current, broken)
+    return Made(templates.render("run.html", run_page_view(record, run, contents)), current)
 
 
 def _make_entry(
@@ -189,19 +198,14 @@ def _make_entry(
     contents: Contents,
     templates: Templates,
 ) -> Made:
-    ours = base_record = broken = None
-    if base is not None:
-        try:
-            base_record = _record(contents.results, base)
-        except RecordError as error:
-            broken = _broken(contents, base, error)
-    try:
-        ours = _record(contents.results, runs[-1])
-    except RecordError as error:
-        broken = _broken(contents, runs[-1], error)
-    sources = Sources(ours, base_record, problem="" if broken is None else broken.reason)
+    from leaderboard.site.entry_view import Sources, entry_page_view
+
+    ours = _whole(runs[-1], contents)
+    theirs = _whole(base, contents) if base is not None else None
+    broken = ours.broken or (theirs.broken if theirs is not None else None)
+    sources = Sources(ours.record, theirs.record if theirs is not None else None, broken.reason if broken else "")
     page = entry_page_view(runs, places, sources, contents, known=base is not None)
-    return Made(templates.render("entry.html", page), broken)
+    return Made(templates.render("entry.html", page), ours.current and (theirs is None or theirs.current), broken)
 
 
 def _make_track(
@@ -213,11 +217,15 @@ def _make_track(
     contents: Contents,
     templates: Templates,
 ) -> Made:
+    from leaderboard.site.track_view import track_page_view
+
     page = track_page_view(card, contents, sections, histories, published, runs)
     return Made(templates.render("track.html", page))
 
 
 def _make_index(contents: Contents, templates: Templates) -> Made:
+    from leaderboard.site.index_view import index_page
+
     return Made(templates.render("index.html", index_page(contents)))
 
 

@@ -28,15 +28,20 @@ def phases(times: Times) -> tuple[Phase, ...]:
         ("twin", "the twin", times.twin_s, None, None),
         ("sample", "samples", times.sample_s, None, None),
     )
-    known = [(*each[:2], each[2], *each[3:]) for each in measured if each[2] is not None and _is_time(each[2])]
-    told_s = math.fsum(seconds for _, _, seconds, _, _ in known if seconds is not None)
-    if _is_time(times.total_s) and times.total_s - told_s >= 0.05:
-        known.append(("between", "between them", times.total_s - told_s, None, None))
-    whole_s = math.fsum(seconds for _, _, seconds, _, _ in known if seconds is not None)
+    known = [
+        (key, name, seconds, processor_s, device_s)
+        for key, name, seconds, processor_s, device_s in measured
+        if seconds is not None and _is_time(seconds)
+    ]
+    took_s = [seconds for _, _, seconds, _, _ in known]
+    between_s = times.total_s - math.fsum(took_s)
+    if _is_time(times.total_s) and between_s >= 0.05:
+        known.append(("between", "between them", between_s, None, None))
+        took_s.append(between_s)
+    whole_s = math.fsum(took_s)
     return tuple(
         Phase(key, name, _seconds(seconds), f"{share:.1%}", f"{100 * share:.2f}", _seconds(processor), _seconds(device))
         for key, name, seconds, processor, device in known
-        if seconds is not None
         for share in (seconds / whole_s if whole_s > 0 else 0.0,)
     )
 

@@ -11,7 +11,7 @@ from leaderboard.schema import Summary
 from leaderboard.site.contents import Contents, Fact
 from leaderboard.site.curve_view import CurveView, Level, curve_view
 from leaderboard.site.phases import Phase, phases
-from leaderboard.site.tables import Piece, authors, entry_page, track_page
+from leaderboard.site.tables import Piece, authors, entry_page, track_page, way
 from leaderboard.site.words import block, line_count, many, size, twin_sentences
 from leaderboard.table import count, number
 from leaderboard.text import plain
@@ -40,6 +40,7 @@ class RunPage(NamedTuple):
     run_id: str
     entry: Piece
     track: Piece
+    way: tuple[Piece, ...]
     began: str  # UTC
     verdict: str
     good: bool
@@ -65,8 +66,7 @@ class RunPage(NamedTuple):
     machine: tuple[Fact, ...]
     watched: tuple[Fact, ...]  # how the hardware behaved
     sandbox: SandboxView
-    files: tuple[Fact, ...]
-    source: tuple[Fact, ...]
+    source: tuple[Fact, ...]  # what it is, then its files
     log: str
     data: str  # for the plots: JSON that no script element ends in
 
@@ -78,10 +78,12 @@ def run_page_view(record: Record, run: Summary, contents: Contents) -> RunPage:
     box = record.environment.sandbox
     samples = record.samples
     curve = curve_view(record)
+    entry, track = _entry(record), _track(record)
     return RunPage(
         run_id=record.run_id,
-        entry=Piece(record.entry.name, entry_page(_ROOT, record.entry.name)),
-        track=Piece(record.track.id, track_page(_ROOT, record.track.id)),
+        entry=entry,
+        track=track,
+        way=way(_ROOT, track, entry),
         began=record.started_at[:19].replace("T", " "),
         verdict=record.verdict.value,
         good=record.verdict is Verdict.OK,
@@ -121,10 +123,6 @@ def run_page_view(record: Record, run: Summary, contents: Contents) -> RunPage:
             tuple(plain(words, 200) for words in box.guarantees),
             tuple(plain(words, 200) for words in box.not_covered),
         ),
-        files=tuple(
-            Fact(plain(file.path, 200), many(line_count(file.text), "line"))
-            for file in record.source.files[:_MOST_LISTED]
-        ),
         source=tuple(_source(record)),
         log="" if record.verdict is Verdict.OK else block(record.log_tail, _LOG_CAP).strip("\n"),
         data=_data(record, curve),
@@ -137,16 +135,21 @@ class UnreadablePage(NamedTuple):
     run_id: str
     entry: Piece
     track: Piece
+    way: tuple[Piece, ...]
     problem: str
 
 
 def unreadable_page(run: Summary, problem: str) -> UnreadablePage:
-    return UnreadablePage(
-        run_id=run.run_id,
-        entry=Piece(run.entry.name, entry_page(_ROOT, run.entry.name)),
-        track=Piece(run.track.id, track_page(_ROOT, run.track.id)),
-        problem=plain(problem, 300),
-    )
+    entry, track = _entry(run), _track(run)
+    return UnreadablePage(run.run_id, entry, track, way(_ROOT, track, entry), plain(problem, 300))
+
+
+def _entry(run: Record | Summary) -> Piece:
+    return Piece(run.entry.name, entry_page(_ROOT, run.entry.name))
+
+
+def _track(run: Record | Summary) -> Piece:
+    return Piece(run.track.id, track_page(_ROOT, run.track.id))
 
 
 def _headline(record: Record) -> str:
@@ -296,6 +299,8 @@ def _source(record: Record) -> Iterator[Fact]:
     if source.git_commit:
         clean = {True: "nothing changed since", False: "with changes since", None: "changes unknown"}[source.git_clean]
         yield Fact("commit", f"{plain(source.git_commit, 60)} ({clean})")
+    for file in source.files[:_MOST_LISTED]:
+        yield Fact(plain(file.path, 200), many(line_count(file.text), "line"))
 
 
 class _Data(msgspec.Struct, frozen=True, kw_only=True):
@@ -330,5 +335,4 @@ def _data(record: Record, curve: CurveView | None) -> str:
         },
         levels=curve.levels if curve is not None else (),
     )
-    text = msgspec.json.encode(data).decode()
-    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+    return msgspec.json.encode(data).decode().replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")

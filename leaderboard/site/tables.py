@@ -119,6 +119,11 @@ def authors(those: Sequence[Author]) -> tuple[Piece, ...]:
     return (*pieces, Piece(others(shown.more))) if shown.more else tuple(pieces)
 
 
+def way(root: str, *steps: Piece) -> tuple[Piece, ...]:
+    """The way from the list of the tracks to a page: what lies between them."""
+    return (Piece("Tracks", f"{root}index.html"), *steps)
+
+
 def entry_page(root: str, name: str) -> str:
     """root: the way from the page that holds the link to the top of the site."""
     return f"{root}entries/{name}.html"

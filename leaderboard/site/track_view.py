@@ -25,6 +25,7 @@ from leaderboard.site.tables import (
     filter_of,
     headings,
     run_page,
+    way,
 )
 from leaderboard.site.words import many
 from leaderboard.table import columns, heading, legend, terms
@@ -73,6 +74,7 @@ class SectionView(NamedTuple):
 
 class TrackPage(NamedTuple):
     card: TrackCard
+    way: tuple[Piece, ...]
     progression: Figure | None
     filter: Filter | None  # of all rankings and of the runs
     sections: tuple[SectionView, ...]
@@ -104,6 +106,7 @@ def track_page_view(
     rankings = [section.ranking for section in shown if section.ranking is not None]
     return TrackPage(
         card=card,
+        way=way(_ROOT),
         progression=progression(histories, published),
         filter=filter_of([*rankings, table], key="track", label="rankings and runs") if runs else None,
         sections=shown,

@@ -5,12 +5,12 @@ Nothing here is escaped: that is Jinja2's work, and it forgets nothing.
 
 import re
 from collections.abc import Iterable
+from unicodedata import category
 
 from harness.result import TwinReport
 from leaderboard.text import plain
 from leaderboard.twin_outcomes import OUTCOMES
 
-_UNUSUAL = re.compile(r"[^\n\t -~]")
 _BLANKS = re.compile(r"([ \t]+)")
 
 
@@ -20,14 +20,21 @@ def block(text: str, limit: int) -> str:
     Line feeds, tabs and blanks stay; everything else as leaderboard.text.plain has it. At most `limit` characters.
     """
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
-    if _UNUSUAL.search(shown) is None:
+    if shown.isascii() and _is_harmless(shown.replace("\n", "")):
         return shown
-    return "\n".join(map(_line, shown.split("\n")))
+    return "\n".join(
+        line if (line.isascii() and line.isprintable()) or _is_harmless(line) else _line(line)
+        for line in shown.split("\n")
+    )
+
+
+def _is_harmless(line: str) -> bool:
+    """Whether `plain` would leave every word of it as it is: no accents that are characters of their own, either."""
+    seen = line.replace("\t", "")
+    return seen.isprintable() and (seen.isascii() or all(category(character)[0] != "M" for character in set(seen)))
 
 
 def _line(line: str) -> str:
-    if _UNUSUAL.search(line) is None:
-        return line
     pieces = enumerate(_BLANKS.split(line))
     return "".join(piece if index % 2 else plain(piece, len(piece) + 1) for index, piece in pieces)
 

@@ -1,15 +1,19 @@
 """speedrun leaderboard: show the board or its history, write them into pages or a site, export the runs."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import UserError
-from leaderboard import atomic, published
+from leaderboard import atomic
 from leaderboard.ranking import Board, top
 from speedrun import standings
-from speedrun.answers import BrokenRecord, Histories, Shown, Site
+from speedrun.answers import BrokenRecord, Shown, Site
 from speedrun.recovery import recover
 from speedrun.standings import Standings
 from speedrun.workspace import Workspace
+
+if TYPE_CHECKING:
+    from speedrun.answers import Histories
 
 ROWS_SHOWN = 25  # of each section on a terminal, unless asked otherwise
 
@@ -73,12 +77,15 @@ def leaderboard(
     )
 
 
-def histories(workspace: Workspace, track: str | None) -> Histories:
+def histories(workspace: Workspace, track: str | None) -> "Histories":
     """The record histories, and what was published elsewhere for the same tracks.
 
     Raises:
         UserError: an unknown track, published results that make no sense.
     """
+    from leaderboard import published
+    from speedrun.answers import Histories
+
     recover(workspace)
     known = standings.read(workspace, track)
     elsewhere = published.load(workspace.published)
@@ -96,6 +103,7 @@ def pages(workspace: Workspace, known: Standings) -> list[tuple[Path, str]]:
     Raises:
         UserError: a page without its markers, or that can't be read; published results that make no sense.
     """
+    from leaderboard import published
     from leaderboard.render import render_readme
 
     board, track_histories = known.board(), known.histories()

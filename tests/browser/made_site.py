@@ -3,6 +3,7 @@
 Nothing here was ever run. The site is built by the code that builds every site, from values made as a checkout's are.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -134,6 +135,7 @@ def _contents(made: list[Record], results: Path) -> Contents:
             for track_id in RULES
         ),
         runs=runs,
+        digests={record.run_id: hashlib.sha256(encode(record)).hexdigest() for record in made},
         unsigned=frozenset(),
         retracted={},
         waived={},

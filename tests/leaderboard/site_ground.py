@@ -63,6 +63,7 @@ class Ground:
                 for track in self.rules
             ),
             runs=loaded.records,
+            digests=loaded.digests,
             unsigned=loaded.unsigned,
             retracted=self.retracted,
             waived=self.waived,

@@ -112,7 +112,7 @@ def test_a_principal_that_looks_like_an_option_is_only_a_name(keys, maintainers)
 
 def test_many_are_told_apart_and_remembered(keys, maintainers, tmp_path, monkeypatch):
     ada, eve = Signer(keys / "ada"), Signer(keys / "eve")
-    claims = [Signed(data, signer.sign(data), NOW) for data in (b"1", b"2", b"3") for signer in (ada, eve)]
+    claims = [Signed.over(data, signer.sign(data), NOW) for data in (b"1", b"2", b"3") for signer in (ada, eve)]
     expected = ("ada@example.org", None) * 3
     allowed, cache = maintainers(line(keys, "ada")), tmp_path / "cache"
     assert all_signed_by(claims, allowed, cache) == expected
@@ -121,8 +121,8 @@ def test_many_are_told_apart_and_remembered(keys, maintainers, tmp_path, monkeyp
     monkeypatch.undo()
     # Whatever a verdict depends on is asked anew when it changes: the bytes, the signature, the time, the maintainers.
     swapped = [
-        Signed(b"1", claims[2].signature, NOW),
-        Signed(b"x", claims[0].signature, NOW),
+        Signed.over(b"1", claims[2].signature, NOW),
+        Signed.over(b"x", claims[0].signature, NOW),
         claims[0]._replace(at=""),
     ]
     assert all_signed_by(swapped, allowed, cache) == (None, None, None)
@@ -132,7 +132,7 @@ def test_many_are_told_apart_and_remembered(keys, maintainers, tmp_path, monkeyp
 def test_who_is_known_is_not_asked_for_again(keys, maintainers, monkeypatch):
     """One process a signature, where the first of each key takes two."""
     ada, eve = Signer(keys / "ada"), Signer(keys / "eve")
-    claims = [Signed(data, signer.sign(data), NOW) for data in (b"1", b"2", b"3") for signer in (ada, eve)]
+    claims = [Signed.over(data, signer.sign(data), NOW) for data in (b"1", b"2", b"3") for signer in (ada, eve)]
     allowed = maintainers(line(keys, "ada"), line(keys, "eve", principal="eve"))
     asked, keygen = [], signatures._keygen
     monkeypatch.setattr(signatures, "_keygen", lambda *words, **more: asked.append(words[1]) or keygen(*words, **more))
@@ -151,10 +151,10 @@ def test_a_known_key_is_held_to_its_dates_its_name_and_the_data(keys, maintainer
     )
     signature = ada.sign(b"1")
     claims = [
-        Signed(b"1", signature, "2026-05-01T00:00:00Z"),
-        Signed(b"1", signature, "2026-07-01T00:00:00Z"),
-        Signed(b"2", signature, "2026-07-01T00:00:00Z"),
-        Signed(b"1", ada.sign(b"2"), "2026-05-01T00:00:00Z"),
+        Signed.over(b"1", signature, "2026-05-01T00:00:00Z"),
+        Signed.over(b"1", signature, "2026-07-01T00:00:00Z"),
+        Signed.over(b"2", signature, "2026-07-01T00:00:00Z"),
+        Signed.over(b"1", ada.sign(b"2"), "2026-05-01T00:00:00Z"),
     ]
     expected = ("student", "doctor", None, None)
     found = all_signed_by([claims[number] for number in order], allowed)
@@ -193,7 +193,7 @@ def test_a_spoilt_memory_is_none(keys, maintainers, tmp_path, content):
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / signatures.MEMORY).write_bytes(content)
-    claim = Signed(b"1", Signer(keys / "ada").sign(b"1"), NOW)
+    claim = Signed.over(b"1", Signer(keys / "ada").sign(b"1"), NOW)
     assert all_signed_by([claim], maintainers(line(keys, "ada")), cache) == ("ada@example.org",)
 
 

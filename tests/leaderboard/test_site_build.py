@@ -16,13 +16,17 @@ import pytest
 
 from harness.errors import UserError
 from harness.result import Tier, Verdict
+from leaderboard import atomic
 from leaderboard.schema import decode
 from leaderboard.site import making, pages
 from leaderboard.site.build import build, find_tools
-from leaderboard.site.folder import MANIFEST
+from leaderboard.site.folder import MANIFEST, UNKNOWN, SiteFolder
+from leaderboard.site.pages import Made, Page
 from leaderboard.site.rendering import Templates
 from leaderboard.store import Broken
 from tests.leaderboard.site_ground import ASSETS, Ground, broken_links, crowd
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -114,6 +118,50 @@ def test_a_record_that_was_changed_behind_its_back_shows(ground):
     assert path.stat().st_size == facts.st_size
     ground.build()
     assert "Linux-9.99" in ground.page(f"runs/{run.run_id}.html").text
+
+
+def known(ground, path):
+    """What the manifest says that a page was made of."""
+    return json.loads((ground.site / MANIFEST).read_text())["files"][path][0]
+
+
+@pytest.mark.parametrize(("entry", "entries"), [("muon", ["muon"]), ("baseline", ["baseline", "muon"])])
+def test_a_record_that_changes_while_its_site_is_built_is_made_again(ground, entry, entries):
+    """After the board was read: what shows it shows what was read last, and nobody believes that this is up to date.
+
+    entries: those whose page shows its source, or how theirs differs from it.
+    """
+    contents = ground.contents()
+    run = next(run for run in reversed(contents.runs) if run.entry.name == entry and run.track.id == "cpu-smoke")
+    mine = {f"runs/{run.run_id}.html", *(f"entries/{name}.html" for name in entries)}
+    path = ground.results / run.track.id / f"{run.run_id}.json"
+    data = path.read_bytes()
+    shutil.rmtree(ground.site)
+    path.write_bytes(data.replace(b"Linux-6.18", b"Linux-9.99"))
+    build(ground.site, contents, ground.tools)
+    assert "Linux-9.99" in ground.page(f"runs/{run.run_id}.html").text
+    assert {path for path in ground.files() if known(ground, path) == UNKNOWN} == mine
+    shown = ground.files()
+    assert build(ground.site, contents, ground.tools).written == len(mine)  # as long as the two don't agree
+    ground.build()
+    assert changed(ground, shown) == set()  # what they showed was right
+    assert UNKNOWN not in {known(ground, path) for path in ground.files()}
+    assert ground.build().written == 0
+
+
+def test_a_record_that_goes_while_its_site_is_built_is_made_again(ground):
+    contents = ground.contents()
+    run = next(run for run in contents.runs if run.entry.name == "tiny" and run.ranked is False)
+    path = ground.results / run.track.id / f"{run.run_id}.json"
+    whole, data = ground.files(), path.read_bytes()
+    shutil.rmtree(ground.site)
+    path.unlink()
+    built = build(ground.site, contents, ground.tools)
+    assert {each.path for each in built.broken} == {f"results/{run.track.id}/{path.name}"}
+    assert "can't be read whole: cannot be read: No such file" in ground.page(f"runs/{run.run_id}.html").text
+    path.write_bytes(data)
+    ground.build()
+    assert ground.files() == whole
 
 
 def test_a_signature_that_holds_or_no_longer_holds_shows(ground):
@@ -309,18 +357,19 @@ def _cut_off(ground, pages_before):
     """A build in a process of its own that ends without a word after so many files."""
     child = os.fork()
     if child == 0:
-        from leaderboard import atomic
-
         count = iter(range(pages_before + 1))  # the manifest's first version, then pages
-        real = atomic.replace
+        replace, write = atomic.replace, SiteFolder.write
 
-        def replace(path, data, **options):
+        def end(path, data):
             if next(count, None) is None:
                 path.with_name(f".{path.name}.0123abcd.tmp").write_bytes(data[:10])
                 os._exit(9)
-            real(path, data, **options)
 
-        atomic.replace = replace
+        atomic.replace = lambda path, data, **options: (end(path, data), replace(path, data, **options))
+        SiteFolder.write = lambda site, path, data, digest: (
+            end(ground.site / path, data),
+            write(site, path, data, digest),
+        )[1]
         try:
             ground.build()
         finally:
@@ -338,7 +387,7 @@ def test_what_a_build_that_was_cut_off_began_is_taken_away(ground):
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_many_processes_build_what_one_builds(ground, monkeypatch, processes):
-    monkeypatch.setattr(making, "PAGES_A_PROCESS", 2)
+    monkeypatch.setattr(making, "WORK_A_PROCESS", 2)
     monkeypatch.setattr(os, "cpu_count", lambda: processes)
     other = ground.site.parent / "other"
     built = build(other, ground.contents(), ground.tools)
@@ -348,13 +397,59 @@ def test_many_processes_build_what_one_builds(ground, monkeypatch, processes):
     assert ground.build().written == 0
 
 
+def test_dear_pages_are_dealt_out_evenly():
+    cheap, dear = [1] * 40, [30, 30, 20, 9]
+    pages = [Page(f"{number}", "", Made, work) for number, work in enumerate([*cheap, *dear])]
+    for processes in (1, 2, 3, 7):
+        dealt = making.shares(pages, processes)
+        assert sorted(page.path for share in dealt for page in share) == sorted(page.path for page in pages)
+        work = [sum(page.work for page in share) for share in dealt]
+        assert len(work) == processes
+        assert max(work) - min(work) <= max(dear)
+
+
+def test_a_page_is_whole_however_little_the_disk_takes_at_once(ground, monkeypatch):
+    before = ground.files()
+    shutil.rmtree(ground.site)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:1000]))
+    ground.build()
+    assert ground.files() == before
+
+
+def test_a_disk_that_is_full_is_one_line_and_leaves_nothing_behind(ground, monkeypatch):
+    def refuse(descriptor, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    page = ground.site / "compare.html"
+    page.write_text("spoilt")
+    before = ground.files()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refuse)
+        with pytest.raises(UserError, match=rf"^cannot write {page}: No space left on device; free some space"):
+            ground.build()
+    assert ground.files() == before  # no half of a page, whole or hidden
+    assert ground.build().written == 1
+
+
+def test_another_version_of_what_renders_makes_every_page_anew(ground, tmp_path, monkeypatch):
+    (tmp_path / "jinja2").mkdir()
+    (tmp_path / "jinja2" / "runtime.py").write_text("VERSION = 1")
+    monkeypatch.setattr("leaderboard.site.build._places", lambda package: [tmp_path / package])
+    pages = len(ground.files()) - len(ASSETS)
+    assert ground.build().written == pages
+    assert ground.build().written == 0
+    (tmp_path / "jinja2" / "runtime.py").write_text("VERSION = 2")
+    assert ground.build().written == pages
+
+
 def test_where_no_process_is_to_be_had_one_does_it_all(ground, monkeypatch):
     def fork():
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     before = ground.files()
     shutil.rmtree(ground.site)
-    monkeypatch.setattr(making, "PAGES_A_PROCESS", 2)
+    monkeypatch.setattr(making, "WORK_A_PROCESS", 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(os, "fork", fork)
     assert ground.build().written == len(before)
@@ -362,7 +457,7 @@ def test_where_no_process_is_to_be_had_one_does_it_all(ground, monkeypatch):
 
 
 def test_a_process_that_can_not_write_says_so_in_one_line(ground, monkeypatch):
-    monkeypatch.setattr(making, "PAGES_A_PROCESS", 2)
+    monkeypatch.setattr(making, "WORK_A_PROCESS", 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     shutil.rmtree(ground.site)
     ours = os.getpid()
@@ -384,13 +479,24 @@ def test_a_process_that_can_not_write_says_so_in_one_line(ground, monkeypatch):
     assert broken_links(ground.pages(), set(ground.files())) == []
 
 
-def test_it_needs_no_plots_nor_templates_to_be_imported():
-    code = (
-        "import sys\nimport leaderboard.site.build, leaderboard.site.pages\n"
-        "print([name for name in ('jinja2', 'plotly', 'numpy', 'multiprocessing') if name in sys.modules])"
+def test_what_has_nothing_to_do_reads_nothing_that_makes_pages(ground):
+    code = """
+import sys
+from pathlib import Path
+from tests.leaderboard.site_ground import Ground
+ground = Ground(Path(sys.argv[1]))
+makers = {"jinja2", "markupsafe", "plotly", "numpy", "multiprocessing", "leaderboard.site.run_view"}
+for entry in sys.argv[2:]:
+    for path in ground.results.glob(f"*/*-{entry}-*.json"):
+        path.unlink()
+    built = ground.build()
+    print(built.written > 0, sorted(makers & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, ground.site.parent, "nobody", "tiny"], capture_output=True, text=True, cwd=ROOT
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["False []", "True ['jinja2', 'markupsafe']"]
 
 
 @pytest.mark.redteam

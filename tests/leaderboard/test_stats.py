@@ -22,6 +22,7 @@ from leaderboard.stats import (
     ratio_interval,
     sample_sd,
 )
+from leaderboard.student import exceeds, quantile
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
 ANYTHING = st.lists(st.floats(), max_size=8)
@@ -280,3 +281,31 @@ def test_there_is_no_number_of_runs_for_what_is_not_so():
     assert more_to_show_below(published(), 3.0, 0.01) is None
     assert more_to_show_below(published(), 4.0, 0.01) == 0
     assert pairs_to_settle([-1.0, 1.0], 0.01) is None
+
+
+def test_a_larger_difference_never_takes_more_runs():
+    """scipy's noncentral distribution is NaN for some of these, which once made 250 runs of two."""
+    seen = [-1.5, -0.5, 0.5, 1.5]
+    gaps = np.geomspace(0.2, 300, 60)
+    apart = [more_to_tell_apart(seen, [value + gap for value in seen], 0.005) for gap in gaps]
+    below = [more_to_show_below(seen, gap, 0.01) for gap in gaps]
+    pairs = [pairs_to_settle([value + gap for value in seen], 0.01) for gap in gaps]
+    for found, last in ((apart, 0), (below, 0), (pairs, 2)):
+        numbers = [math.inf if number is None else number for number in found]
+        assert numbers == sorted(numbers, reverse=True)
+        assert numbers[-1] == last
+        assert len(set(numbers)) > 10
+
+
+@given(st.floats(0.05, 20), st.integers(2, 9), st.floats(0.001, 0.1))
+def test_one_run_fewer_would_be_too_few(effect, runs, alpha):
+    seen = list(np.linspace(-1, 1, runs) / np.std(np.linspace(-1, 1, runs), ddof=1))
+    more = more_to_show_below(seen, effect, alpha, most=200)
+
+    def power(added):
+        size = runs + added
+        return exceeds(quantile(1 - alpha, size - 1), size - 1, effect * math.sqrt(size))
+
+    assert more is None or power(more) >= 0.8 - 1e-9
+    if more != 0:
+        assert power(200 if more is None else more - 1) < 0.8 + 1e-9

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from leaderboard.schema import RECORD_CAP_BYTES, decode_summary
 from leaderboard.signatures import Signer
 from leaderboard.store import Broken, Everything, Loaded, Store, signature_path
 
-NOTHING = Loaded((), (), frozenset())
+NOTHING = Loaded((), (), frozenset(), {})
 
 # A child adds the records whose files it is given; `before` runs when all is imported and read.
 ADD = """
@@ -346,7 +347,9 @@ def test_a_verified_record_counts_as_signed(store, make_record, ada):
     record = make_record(tier=Tier.VERIFIED)
     path = store.add(record, ada.sign(encode(record)))
     assert signature_path(path).name == f"{record.run_id}.json.sig"
-    assert store.load() == Loaded((decode_summary(encode(record)),), (), frozenset())
+    assert store.load() == Loaded(
+        (decode_summary(encode(record)),), (), frozenset(), {record.run_id: sha256(encode(record)).hexdigest()}
+    )
     held = store.find(record.run_id)
     assert (held.signer, held.unsigned, held.record, held.counted) == ("ada@example.org", False, record, record)
     assert store.get(record.run_id) == record
@@ -413,6 +416,7 @@ def test_a_file_with_the_id_of_a_signed_run_is_not_taken_for_it(store, make_reco
         (decode_summary(encode(signed)),),
         (Broken(f"{track_id}/{path.name}", f"another record has the id {signed.run_id}"),),
         frozenset(),
+        {signed.run_id: sha256(encode(signed)).hexdigest()},
     )
     # With the signature copied as well, and where nothing else is read.
     signature_path(copy).write_bytes(signature_path(path).read_bytes())

@@ -15,7 +15,7 @@ class Config:
     top_k: int = 2  # experts that see each token
     balance_weight: float = 0.01  # of the loss that spreads tokens over the experts
     max_ngram: int = 2  # the last 2, 3, … max_ngram tokens are hashed into embeddings; 1: none
-    ngram_rows: int = 65_536  # rows of each of those tables: memory and optimiser time, hardly any compute
+    ngram_rows: int = 65_536  # rows of each of those tables: memory, and no time
     softcap: float = 15.0  # logits stay within ± this
     dropout: float = 0.0  # share of every layer's output that training leaves out, against learning a text by heart
 
@@ -31,8 +31,10 @@ class Config:
 
     # The optimiser. Rates hold until the cooldown, then fall to zero by the end.
     muon_lr: float = 0.02  # weight matrices of the blocks
-    embed_lr: float = 0.1  # token and n-gram embeddings, by AdamW
+    embed_lr: float = 0.1  # token embeddings, by AdamW
+    ngram_lr: float = 0.1  # rows of the n-gram tables that were seen, by RMSprop
     head_lr: float = 0.004  # the output head, by AdamW
+    adam_momentum: float = 0.8  # of AdamW
     momentum: float = 0.95  # of Muon
     weight_decay: float = 0.02  # of Muon's matrices, times the learning rate
     cooldown: float = 0.6  # share of the training
@@ -44,7 +46,8 @@ class Config:
         at_least_one = ("d_model", "n_layers", "n_heads", "max_ngram", "ngram_rows", "top_k", "context", "eval_stride")
         for name in (*at_least_one, "batch_size", "accumulation", "loss_pieces"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        for name in ("n_kv_heads", "d_ff", "num_experts", "tokens", "compile_s", "muon_lr", "embed_lr", "head_lr"):
+        rates = ("muon_lr", "embed_lr", "ngram_lr", "head_lr")
+        for name in ("n_kv_heads", "d_ff", "num_experts", "tokens", "compile_s", *rates):
             require(getattr(self, name) >= 0, f"{name} must be at least 0")
         width, heads, shared = self.d_model, self.n_heads, self.n_kv_heads or self.n_heads
         require(width % (4 * heads) == 0, f"d_model ({width}) must be a multiple of 4 × n_heads ({4 * heads})")
@@ -65,22 +68,23 @@ def require(holds: bool, message: str) -> None:
         raise ValueError(message)
 
 
-# A minute on a processor: a look-up costs nothing there, so the n-gram tables do most of the learning; the time is too
-# short for the blocks to find every word by themselves.
+# A minute on a processor: a look-up costs nothing there, so the n-gram tables do most of the learning. What is left for
+# the blocks is worth less than the text that one more of them would leave unread.
 CPU_MINUTE = Config(
     d_model=128,
-    n_layers=4,
+    n_layers=1,
     n_heads=2,
     max_ngram=8,
-    ngram_rows=8192,
+    ngram_rows=16_384,  # as many as the artifact has room for
     context=256,
     eval_context=256,
     eval_stride=192,
-    batch_size=16,
+    batch_size=8,
     accumulation=1,
     muon_lr=0.03,
     embed_lr=0.05,
     head_lr=0.01,
+    adam_momentum=0.9,
     weight_decay=0.0,
     compile_s=75,
 )

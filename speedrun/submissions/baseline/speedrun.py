@@ -148,8 +148,9 @@ class GPT(nn.Module):
         self.precision = precision  # of the matrix products; weights and their sums stay in float32
         width = -(-vocab_size // 64) * 64  # GPUs like whole tiles; what is too many is never a target and soon unlikely
         self.embed = nn.Embedding(width, config.d_model)
-        shape = config.ngram_rows, config.d_model
-        self.ngrams = nn.ParameterList(torch.zeros(shape) for _ in range(config.max_ngram - 1))
+        if config.max_ngram > 1:
+            self.ngrams = nn.Parameter(torch.zeros((config.max_ngram - 1) * config.ngram_rows, config.d_model))
+        self.sparse = True  # gradients of the n-grams; not where ranks add them up
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.head = matrix(config.d_model, width, zero=True)  # zero: training starts at the uniform guess, loss = ln V
         self.register_buffer("turns", rotary(config.d_model // config.n_heads, longest), persistent=False)
@@ -163,11 +164,14 @@ class GPT(nn.Module):
         """tokens [B, T] → x [B, T, D]. The last 2, 3, … tokens together are hashed into rows of tables: phrases, learnt
         at the cost of a look-up. Two that share a row disturb each other little: the blocks see which it must be."""
         x: Tensor = self.embed(tokens)
-        key = tokens
-        for n, table in enumerate(self.ngrams, start=1):
+        key, rows, count = tokens, list[Tensor](), self.config.ngram_rows
+        for n in range(1, self.config.max_ngram):
             earlier = F.pad(tokens, (n, 0))[:, : tokens.size(1)]  # the token n places back, 0 before the row's first
             key = (key * 1_000_003 + earlier + 1) & 0x7FFF_FFFF
-            x = x + F.embedding((key ^ key >> 15) % len(table), table)
+            rows.append((key ^ key >> 15) % count + (n - 1) * count)
+        if rows:  # all lengths in one look-up, whose gradient holds the rows that were seen and no others
+            together = torch.stack(rows, -1).flatten(0, 1)
+            x = x + F.embedding_bag(together, self.ngrams, mode="sum", sparse=self.sparse).view_as(x)
         return x
 
     def features(self, tokens: Tensor, run_block: Callable[..., Tensor] = Block.forward) -> Tensor:
@@ -246,16 +250,33 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_add_(same, list(update.unbind()), alpha=-group["lr"] * max(1, rows / columns) ** 0.5)
 
 
+class SeenRows(torch.optim.Optimizer):
+    """RMSprop with one scale a row, for the rows of a table that were seen: the size of the table costs no time."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        group = self.param_groups[0]
+        (table,) = group["params"]
+        seen = (table.grad if table.grad.is_sparse else table.grad.to_sparse(1)).coalesce()
+        rows, slope = seen.indices()[0], seen.values()
+        square = group["square"] = group.get("square", torch.zeros_like(table[:, :1]))
+        square[rows] = now = square[rows].lerp(slope.square().mean(-1, keepdim=True), 0.05)
+        table.index_add_(0, rows, slope / (now.sqrt() + 1e-10), alpha=-group["lr"])
+
+
 class Learner:
     """Muon for the matrices of the blocks; AdamW for the embeddings and the head, whose rows learn one by one. A scaler
     keeps small gradients from vanishing in float16."""
 
     def __init__(self, run: Run, model: GPT) -> None:
         self.run, self.model, config = run, model, run.config
-        tables, head = [model.embed.weight, *model.ngrams.parameters()], [model.head.weight]
-        groups = [{"params": tables, "full_lr": config.embed_lr}, {"params": head, "full_lr": config.head_lr}]
-        adam = torch.optim.AdamW(groups, betas=(0.8, 0.95), eps=1e-10, weight_decay=0.0, fused=True)
+        rates = {model.embed.weight: config.embed_lr, model.head.weight: config.head_lr}
+        groups = [{"params": [weight], "full_lr": rate} for weight, rate in rates.items()]
+        adam = torch.optim.AdamW(groups, betas=(config.adam_momentum, 0.95), eps=1e-10, weight_decay=0.0, fused=True)
         self.optimizers = [adam, Muon(model.blocks.parameters(), run, model.precision)]
+        if config.max_ngram > 1:
+            model.sparse = run.world_size == 1
+            self.optimizers.append(SeenRows([model.ngrams], {"full_lr": config.ngram_lr}))
         self.scaler = torch.amp.GradScaler(run.device.split(":")[0], enabled=model.precision == torch.float16)
 
     def step(self, data: Iterator[tuple[Tensor, Tensor]], rate: float) -> Tensor:
