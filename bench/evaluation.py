@@ -2,6 +2,9 @@
 
 The parent's real code (scoring, the twin's questions, frames over a socket) talks to a child that answers at once with
 the uniform distribution, so that everything measured is the parent's own. Each case runs in a fresh process.
+
+The last case says how much that is beside the rest of an evaluation: there the child is the sandbox's own scorer, with
+a model that costs nothing, so that what the parent waits for is the softmax alone; any real model takes longer.
 """
 
 import argparse
@@ -11,7 +14,8 @@ import socket
 import subprocess
 import sys
 import time
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -21,10 +25,14 @@ from measure import Estimate, Row, heading, say, table
 from harness import twin
 from harness.clock import MonotonicClock
 from harness.dialogue import Dialogue
+from harness.entry_scorer import Scorer
 from harness.evaluation import Windows, score
 from harness.protocol import Closed, Connection, Cut, Distribution, LogProbs, Tokens, decode_to_worker
 from harness.result import Verdict
 from harness.sandbox import Breach, Exit
+
+if TYPE_CHECKING:
+    from harness.entry_module import Entry
 
 MEMORY_GOAL_MB = 300.0
 TARGETS = 10_000_000
@@ -39,6 +47,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     context: int
     stride: int
     rows: int  # most rows of one call, which an entry may choose
+    scorer: bool = False  # the child computes, as the sandbox's scorer does, instead of answering at once
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +65,8 @@ CASES = (
     Case(targets=TARGETS, vocab_size=50_304, context=1024, stride=64, rows=16),
     Case(targets=TARGETS, vocab_size=50_304, context=1024, stride=1024, rows=1024),
 )
+SHARE = Case(targets=262_144, vocab_size=50_304, context=1024, stride=1024, rows=16, scorer=True)
+SHARE_GOAL = 5.0  # per cent of the wall time
 
 
 class Nobody(NamedTuple):
@@ -74,6 +85,7 @@ def evaluate(case: Case) -> Cost:
     """Scorer and twin, in this process; the answers come from a child."""
     ours, theirs = socket.socketpair()
     command = [sys.executable, __file__, "--answer", str(theirs.fileno()), "--vocabulary", str(case.vocab_size)]
+    command += ["--scorer"] if case.scorer else []
     with ours, subprocess.Popen(command, pass_fds=(theirs.fileno(),)) as child:
         theirs.close()
         before_mb = psutil.Process().memory_info().rss / 1e6
@@ -100,22 +112,50 @@ def evaluate(case: Case) -> Cost:
     return Cost(memory_mb=most_mb - before_mb, processor_s=processor_s, wall_s=wall_s, sampled=report.sampled)
 
 
-def answer(descriptor: int, vocab_size: int) -> None:
-    """The worker's side: the uniform distribution, whatever is asked."""
+Answer = tuple[LogProbs, memoryview] | tuple[Distribution, memoryview, memoryview]
+
+
+class Uniform:
+    """Answers with the uniform distribution, at once."""
+
+    def __init__(self, vocab_size: int) -> None:
+        self._vocab_size = vocab_size
+        self._own = -math.log(vocab_size)
+
+    def answer_tokens(self, message: Tokens, payload: bytes) -> Answer:
+        return LogProbs(), np.full(message.rows * message.keep, self._own, dtype="<f4").data
+
+    def answer_cut(self, message: Cut, payload: bytes) -> Answer:
+        logits = np.zeros(message.rows * self._vocab_size, dtype="<f4")
+        return Distribution(), logits.data, np.full(message.rows, self._own, dtype="<f4").data
+
+
+def real_scorer(vocab_size: int) -> Scorer:
+    """The sandbox's, with a model that gives every token the same chance and computes nothing."""
+    import torch
+
+    def predict(model: object, tokens: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(1).expand(*tokens.shape, vocab_size)
+
+    entry = SimpleNamespace(predict=predict, run=SimpleNamespace(device="cpu"))
+    return Scorer(cast("Entry", entry), None, vocab_size)
+
+
+def answer(descriptor: int, vocab_size: int, *, scorer: bool) -> None:
+    """The worker's side."""
     connection = Connection(socket.socket(fileno=descriptor))
-    uniform = -math.log(vocab_size)
+    answers: Uniform | Scorer = real_scorer(vocab_size) if scorer else Uniform(vocab_size)
     while True:
         try:
             header, size = connection.header()
-            connection.exactly(size)
+            payload = bytes(connection.exactly(size))
         except Closed:
             return
         match decode_to_worker(header):
-            case Tokens(rows=rows, keep=keep):
-                connection.send(LogProbs(), np.full(rows * keep, uniform, dtype="<f4").data)
-            case Cut(rows=rows):
-                logits = np.zeros(rows * vocab_size, dtype="<f4")
-                connection.send(Distribution(), logits.data, np.full(rows, uniform, dtype="<f4").data)
+            case Tokens() as message:
+                connection.send(*answers.answer_tokens(message, payload))
+            case Cut() as message:
+                connection.send(*answers.answer_cut(message, payload))
 
 
 def in_a_fresh_process(case: Case) -> Cost:
@@ -130,9 +170,10 @@ def main() -> None:
     asked.add_argument("--case", action="store_true", help=argparse.SUPPRESS)  # the fresh process
     asked.add_argument("--answer", type=int, help=argparse.SUPPRESS)  # its worker
     asked.add_argument("--vocabulary", type=int, help=argparse.SUPPRESS)
+    asked.add_argument("--scorer", action="store_true", help=argparse.SUPPRESS)
     wanted = asked.parse_args()
     if wanted.answer is not None:
-        answer(wanted.answer, wanted.vocabulary)
+        answer(wanted.answer, wanted.vocabulary, scorer=wanted.scorer)
     elif wanted.case:
         cost = evaluate(msgspec.json.decode(sys.stdin.buffer.read(), type=Case))
         sys.stdout.buffer.write(msgspec.json.encode(cost))
@@ -147,6 +188,11 @@ def main() -> None:
                 Row(f"{name}: memory above start", alone(cost.memory_mb), "MB", MEMORY_GOAL_MB),
                 Row("   processor time a million targets", alone(1e6 * cost.processor_s / case.targets), "s"),
             ]
+        cost = in_a_fresh_process(SHARE)
+        say(f"with a scorer that computes, {SHARE.targets:,} targets: {cost.wall_s:.1f} s")
+        share = 100 * cost.processor_s / cost.wall_s
+        name = f"V {SHARE.vocab_size:,}, a scorer that computes: the parent's own work ÷ wall time"
+        rows.append(Row(name, alone(share), "%", SHARE_GOAL))
         table(rows)
 
 

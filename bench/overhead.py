@@ -3,11 +3,14 @@
 a  the timed phase: one training loop inside the harness, watched as on a terminal, against the same loop bare
 b  the twin: scoring with its twin against scoring alone, on as many targets as cpu-1min scores, start-ups apart
 c  everything but the training, for the baseline on cpu-smoke
+d  from the start of a sandbox to the entry's READY, for one that does nothing, against Python importing torch alone, on
+   every sandbox level that works here
 
 Not covered: GPUs, and what a busy machine adds; measure on an idle one.
 """
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -25,26 +28,31 @@ from rich.console import Console
 from data.manifest import find
 from data.prepare import Prepared, prepare
 from harness import journal, submission
+from harness.errors import UserError
 from harness.events import Event, Phase, PhaseBegan
 from harness.result import Level, Record, Verdict
 from harness.run_request import RunRequest
 from harness.runner import run_entry
-from harness.sandbox import choose
+from harness.sandbox import Sandbox, choose
+from harness.sandbox_levels import trial_here
 from harness.track import Track, find_track
 from speedrun.live import LiveView
 from speedrun.workspace import find_workspace
 
 ENTRY = Path(__file__).parent / "entries" / "fixed_steps"
+TRIVIAL = Path(__file__).parent / "entries" / "trivial"
 BARE = Path(__file__).parent / "bare.py"
 
 TIMED_GOAL = 1.01
 TWIN_GOAL = 1.15
 AROUND_GOAL_S = 15.0
+READY_GOAL = 1.05
 
 SMALL = {"steps": "5", "n_layers": "1"}  # for the twin, whose share depends on rows, not on training or depth
 WINDOWS = ((256, 128), (1024, 1024))  # context and stride: the baseline's, and what an entry gets that asks for nothing
 TWIN_RUNS = 3  # of each
 AROUND_RUNS = 3
+READY_PAIRS = 10  # on each level
 
 
 class Watched(NamedTuple):
@@ -63,10 +71,11 @@ class Stopped(KeyboardInterrupt):
 class Bench:
     """Runs entries on tracks of the workspace; their folders and artifacts lie in a temporary cache."""
 
-    def __init__(self, cache: Path, nowhere: TextIO) -> None:
+    def __init__(self, cache: Path, nowhere: TextIO, level: Level | None = None) -> None:
+        """level: None: the strongest that works here. Raises UserError: it does not."""
         self._workspace = find_workspace()
         self._cache = cache
-        self.level: Level = choose(None)
+        self.level = choose(level)
         self._terminal = Console(file=nowhere, force_terminal=True, width=120, height=40)
 
     def track(self, track_id: str) -> Track:
@@ -80,14 +89,22 @@ class Bench:
     def baseline(self) -> Path:
         return self._workspace.submissions / "baseline"
 
-    def run(self, entry: Path, track: Track, overrides: dict[str, str], stop_at: Phase | None = None) -> Watched:
+    def run(
+        self,
+        entry: Path,
+        track: Track,
+        overrides: dict[str, str],
+        stop_at: Phase | None = None,
+        level: Level | None = None,
+        launch: Callable[..., Sandbox] = Sandbox,
+    ) -> Watched:
         """One run, seen by the live view; ended when the phase `stop_at` begins."""
         request = RunRequest(
             submission=submission.load(entry, entry.name),
             track=track,
             data=self.data(track),
             cache=self._cache,
-            level=self.level,
+            level=level or self.level,
             overrides=overrides,
             keep=0,
         )
@@ -103,7 +120,7 @@ class Bench:
                     if event.phase == stop_at:
                         raise Stopped
 
-            record = run_entry(request, observe)
+            record = run_entry(request, observe, launch=launch)
             ended_s = time.monotonic()
         journal.settle(self._cache, record.run_id)
         if record.verdict is not (Verdict.OK if stop_at is None else Verdict.INTERRUPTED):
@@ -248,19 +265,67 @@ def parts(run: Watched) -> dict[str, float]:
     }
 
 
+# -------------------------------------------------------------------------------------------------- d: until READY
+
+
+class Started(Sandbox):
+    """Knows when it was started."""
+
+    at_s = 0.0  # of the latest one
+
+    def start(self) -> None:
+        Started.at_s = time.monotonic()
+        super().start()
+
+
+def until_ready(bench: Bench) -> None:
+    """READY is counted as the beginning of the training: the few rows of the start-line check are in it, too."""
+    rows: list[Row] = []
+    for level in Level:
+        if not trial_here(level).works:
+            say(f"d: level {level} does not work here: {trial_here(level).why}")
+            continue
+        pairs = []
+        for number, order in enumerate(alternating(READY_PAIRS), start=1):
+            ready_s = bare_s = math.nan
+            for in_harness in order:
+                if in_harness:
+                    run = bench.run(TRIVIAL, bench.track("cpu-smoke"), {}, "train", level, Started)
+                    ready_s = run.began_s["train"] - Started.at_s
+                else:
+                    bare_s = import_torch_s()
+            pairs.append((ready_s, bare_s))
+            say(f"d: {level}, pair {number} of {READY_PAIRS}: {ready_s:.2f} s to READY, {bare_s:.2f} s bare")
+        rows.append(Row(f"d  start of a sandbox to READY ÷ bare, level {level}", ratio(pairs), goal=READY_GOAL))
+        rows.append(Row("   seconds bare", mean([bare for _, bare in pairs]), "s"))
+    table(rows)
+
+
+def import_torch_s() -> float:
+    began_s = time.monotonic()
+    subprocess.run([sys.executable, "-B", "-I", "-c", "import torch"], check=True)
+    return time.monotonic() - began_s
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--only", choices=("a", "b", "c"), help="one part alone")
+    asked.add_argument("--only", choices=("a", "b", "c", "d"), help="one part alone")
     asked.add_argument("--pairs", type=int, default=16, help="of part a (default 16)")
     asked.add_argument("--steps", type=int, default=100, help="of part a's loop (default 100)")
+    words = "sandbox level of parts a to c (default: the strongest that works here)"
+    asked.add_argument("--level", choices=[str(level) for level in Level], help=words)
     wanted = asked.parse_args()
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
-        bench = Bench(Path(folder), nowhere)
+        try:
+            bench = Bench(Path(folder), nowhere, None if wanted.level is None else Level(wanted.level))
+        except UserError as error:
+            raise SystemExit(f"error: {error}") from None
         heading("What the platform costs", f"sandbox level {bench.level}")
         todo: dict[str, Callable[[], None]] = {
             "a": lambda: timed_phase(bench, wanted.pairs, wanted.steps),
             "b": lambda: twin(bench),
             "c": lambda: around(bench),
+            "d": lambda: until_ready(bench),
         }
         for part, do in todo.items():
             if wanted.only in (None, part):

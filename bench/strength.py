@@ -10,6 +10,8 @@ On the track's own text and on every file that is named. docs/baseline.md has th
 import argparse
 import itertools
 import math
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +24,16 @@ from speedrun.workspace import find_workspace
 
 BASELINES = Path(__file__).parent / "baselines"
 FULL_S = 60.0
-PARTS = (1, 4, 10, 20)  # of the full time: all, a quarter, …
+PARTS = (1, 10, 40)  # of the full time: all, a tenth, …
 GOAL = 10.0  # times faster than the plain GPT
 LIMIT_S = 600.0
+
+MUON = "Muon(model.blocks.parameters(), run, model.precision)"
+ADAMW = (
+    'torch.optim.AdamW([{"params": list(model.blocks.parameters()), "full_lr": config.muon_lr}], '
+    "betas=(0.9, 0.95), weight_decay=0.0, fused=True)"
+)
+ADAMW_RATE = "0.004"  # usual for matrices of this width
 
 
 class Round(NamedTuple):
@@ -42,18 +51,38 @@ class Speedup(NamedTuple):
     bound: bool  # it takes even less: the shortest run was better already
 
 
-def entrants() -> tuple[Contestant, Contestant, Contestant]:
-    """The plain GPT, the template with AdamW for everything, and the template."""
-    return (
+class Entrants(NamedTuple):
+    """Who is compared."""
+
+    plain: Contestant
+    modern: Contestant
+    template: Contestant
+
+
+def entrants(folder: Path) -> Entrants:
+    """The plain GPT, the template with AdamW in the place of Muon, which is put into this folder, and the template."""
+    template = find_workspace().template
+    modern = folder / "modern_adamw"
+    without_muon(template, modern)
+    return Entrants(
         Contestant("plain_gpt", BASELINES / "plain_gpt"),
-        Contestant("modern_adamw", BASELINES / "modern_adamw"),
-        Contestant("template", find_workspace().template),
+        Contestant("modern_adamw", modern, {"muon_lr": ADAMW_RATE}),
+        Contestant("template", template),
     )
 
 
-def one_round(hall: Trials, text: Text, full_s: float, number: int) -> Round:
+def without_muon(template: Path, folder: Path) -> None:
+    """Writes the template with one line changed. Raises ValueError: the line is not there."""
+    shutil.copytree(template, folder)
+    source = (folder / "speedrun.py").read_text()
+    if source.count(MUON) != 1:
+        raise ValueError(f"the template does not have this once: {MUON}")
+    (folder / "speedrun.py").write_text(source.replace(MUON, ADAMW))
+
+
+def one_round(hall: Trials, who: Entrants, text: Text, full_s: float, number: int) -> Round:
     """Every other round goes backwards, so that a drift of the machine favours nobody."""
-    plain, modern, template = entrants()
+    plain, modern, template = who
     jobs = [(plain, full_s), (modern, full_s), *((template, full_s / part) for part in PARTS)]
     order = range(len(jobs)) if number % 2 == 0 else reversed(range(len(jobs)))
     found = {index: hall.run(*_with(jobs[index], text)) for index in order}
@@ -129,7 +158,8 @@ def main() -> None:
         asked.error(f"at least one round and one text, and 4 to {LIMIT_S:g} seconds")
     heading("Strength", f"two threads, {TARGETS:,} bytes scored, intervals of 95 % over rounds")
     files: list[Path | None] = [*([] if chosen.only_text else [None]), *chosen.text]
-    with trials() as hall:
+    with trials() as hall, tempfile.TemporaryDirectory() as folder:
+        who = entrants(Path(folder))
         for file in files:
             try:
                 text = hall.text(file)
@@ -138,7 +168,7 @@ def main() -> None:
             rounds: list[Round] = []
             for number in range(chosen.rounds):
                 say(f"{text.name}: round {number + 1} of {chosen.rounds}")
-                rounds.append(one_round(hall, text, chosen.seconds, number))
+                rounds.append(one_round(hall, who, text, chosen.seconds, number))
             show(text, chosen.seconds, rounds)
 
 

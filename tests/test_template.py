@@ -259,6 +259,44 @@ def test_muon_steps_every_matrix_of_a_shape_as_if_it_were_alone(entry):
         assert not torch.equal(matrix, first[i])
 
 
+def test_rows_that_were_not_seen_stay_and_the_others_step_as_rmsprop_does(entry):
+    torch.manual_seed(0)
+    table = torch.nn.Parameter(torch.randn(12, 4))
+    before, square = table.detach().clone(), torch.zeros(12, 1)
+    optimizer = entry.SeenRows([table], {"full_lr": 0.5, "lr": 0.5})
+    for rows in ([[1, 3], [3, 7]], [[3, 0], [1, 1]]):
+        bags = torch.tensor(rows)
+        out = torch.nn.functional.embedding_bag(bags, table, mode="sum", sparse=True)
+        weights = torch.randn(2, 4)
+        (out * weights).sum().backward()
+        slope = torch.zeros(12, 4)
+        for bag, weight in zip(bags, weights, strict=True):
+            for row in bag:
+                slope[row] += weight
+        seen = slope.abs().sum(1) > 0
+        square[seen] = (0.95 * square + 0.05 * slope.square().mean(1, keepdim=True))[seen]
+        before[seen] -= (0.5 * slope / square.sqrt())[seen]
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        torch.testing.assert_close(table.detach(), before)
+
+
+@pytest.mark.parametrize("max_ngram", [1, 3])
+def test_a_dense_gradient_of_the_tables_is_the_sparse_one(entry, max_ngram):
+    """What several ranks add up, and what one alone learns from, are the same."""
+    after = []
+    for sparse in (True, False):
+        run = ReplayedRun(tiny(entry, max_ngram=max_ngram), shards=[counting_text()])
+        torch.manual_seed(0)
+        model = entry.GPT(run.config, run.vocab_size, 32, torch.float32)
+        torch.nn.init.normal_(model.head.weight)
+        learner = entry.Learner(run, model)
+        model.sparse = sparse
+        learner.step(entry.batches(run), 1.0)
+        after.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+    torch.testing.assert_close(*after)
+
+
 def test_training_learns_and_ends_before_the_limit(entry):
     config = tiny(entry, max_ngram=2, muon_lr=0.02, embed_lr=0.05, head_lr=0.01)
     run = ReplayedRun(config, shards=[counting_text()], limit_s=60.0, steps_s=[0.0] + [1.0] * 100)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Config:
     d_model: int = 128
-    n_layers: int = 4
+    n_layers: int = 1
     n_heads: int = 4
     dropout: float = 0.0
-    context: int = 256  # tokens a training window, and a scored one: the learned positions end there
-    eval_stride: int = 192  # tokens from one scored window to the next
-    batch_size: int = 16  # windows a step
+    context: int = 128  # tokens a training window, and a scored one: the learned positions end there
+    eval_stride: int = 96  # tokens from one scored window to the next
+    batch_size: int = 4  # windows a step
     learning_rate: float = 2e-3  # at its peak
     warmup: float = 0.05  # share of the time until the peak
     final_rate: float = 0.1  # share of the peak that is left when the time is over
