@@ -108,7 +108,7 @@ def speedup(found: Round) -> Speedup | None:
 
 
 def show(text: Text, full_s: float, rounds: Sequence[Round]) -> None:
-    print(f"{text.name}: {len(rounds)} rounds, {full_s:g} s, losses in nats a byte")
+    print(f"{text.name}: rounds {len(rounds)}, {full_s:g} s each, losses in nats a byte")
     plain = [each.plain.loss_nats for each in rounds]
     line("plain_gpt", full_s, mean(plain), rounds[0].plain)
     modern = [each.modern.loss_nats for each in rounds]
