@@ -118,6 +118,8 @@ class _Version(msgspec.Struct):
 
 _Run = TypeVar("_Run", Record, Summary)
 
+_BEGINS = re.compile(rb'\s*\{\s*"schema"\s*:')  # as the harness writes a record
+
 _version = msgspec.json.Decoder(_Version)
 _record = msgspec.json.Decoder(Record)
 _summary = msgspec.json.Decoder(Summary)
@@ -171,8 +173,8 @@ def _checked(data: bytes, decoder: msgspec.json.Decoder[_Run], upgraders: Mappin
 
 
 def _decoded(data: bytes, decoder: msgspec.json.Decoder[_Run], upgraders: Mapping[int, Upgrader]) -> _Run:
-    if decoder.type is Summary:
-        # A summary can't be without its version, so that a good one, as nearly all are, is gone through only once.
+    if decoder.type is Summary or _BEGINS.match(data):
+        # It can't be without its version, so that a good one, as nearly all are, is gone through only once.
         with contextlib.suppress(*_MALFORMED):
             run = decoder.decode(data)
             if run.schema == SCHEMA_VERSION:

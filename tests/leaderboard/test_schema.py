@@ -147,6 +147,19 @@ def test_a_newer_schema_asks_for_an_update(record_json):
         decode(msgspec.json.encode({"schema": SCHEMA_VERSION + 1, "everything": "else"}))
 
 
+@pytest.mark.parametrize("read", [decode, decode_summary])
+def test_of_two_versions_the_last_one_counts(record_json, read):
+    """As for every other field: a version at the beginning is only where it is looked for first."""
+    fields = record_json()
+    del fields["schema"]
+    rest = msgspec.json.encode(fields)[1:-1]
+    assert read(b'{"schema":%d,%b,"schema":%d}' % (SCHEMA_VERSION + 1, rest, SCHEMA_VERSION)).schema == SCHEMA_VERSION
+    with pytest.raises(RecordError, match="made by a newer version"):
+        read(b'{"schema":%d,%b,"schema":%d}' % (SCHEMA_VERSION, rest, SCHEMA_VERSION + 1))
+    with pytest.raises(RecordError, match="schema"):
+        read(b"{%b}" % rest)
+
+
 def test_an_older_schema_without_an_upgrader_is_refused(record_json):
     with pytest.raises(RecordError, match="schema 0 is not known"):
         decode(spoilt(record_json(), "schema", 0))
