@@ -61,7 +61,7 @@ class Watched(NamedTuple):
     record: Record
     began_s: Mapping[Phase, float]  # on the clock of the run
     ended_s: float
-    parent_processor_s: float  # that the harness itself used while it timed the training
+    parent_processor_s: float  # that the harness itself used while it timed the training; NaN: it was ended before
 
 
 class Stopped(KeyboardInterrupt):
@@ -125,7 +125,7 @@ class Bench:
         journal.settle(self._cache, record.run_id)
         if record.verdict is not (Verdict.OK if stop_at is None else Verdict.INTERRUPTED):
             raise SystemExit(f"{entry.name} on {track.id} ended as {record.verdict}: {record.reason}")
-        return Watched(record, began_s, ended_s, processor_s["save"] - processor_s["train"])
+        return Watched(record, began_s, ended_s, processor_s.get("save", math.nan) - processor_s["train"])
 
 
 # --------------------------------------------------------------------------------------------------- a: the timed phase
@@ -302,9 +302,15 @@ def until_ready(bench: Bench) -> None:
 
 
 def import_torch_s() -> float:
+    """Until it is imported; the end of the process is not counted."""
+    command = [sys.executable, "-B", "-I", "-c", "import torch; print(flush=True); input()"]
     began_s = time.monotonic()
-    subprocess.run([sys.executable, "-B", "-I", "-c", "import torch"], check=True)
-    return time.monotonic() - began_s
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as python:
+        assert python.stdout is not None
+        python.stdout.readline()
+        took_s = time.monotonic() - began_s
+        python.kill()
+    return took_s
 
 
 def main() -> None:

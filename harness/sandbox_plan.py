@@ -92,8 +92,17 @@ class Interpreter:
         """The one that runs this: its base installation, its virtual environment, and the links between the two."""
         found = [sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix, *site.getsitepackages()]
         trees = outermost([each for path in found for each in (path, os.path.realpath(path)) if Path(each).exists()])
-        hops = [each for each in _links(sys.executable) if not under(each, trees)]
-        return cls(executable=sys.executable, trees=(*trees, *hops))
+        executable = _straight(sys.executable)
+        hops = [each for each in _links(executable) if not under(each, trees)]
+        return cls(executable=executable, trees=(*trees, *hops))
+
+
+def _straight(path: str) -> str:
+    """The same place without `..`, which stands in the path of a Python that was started by a relative one."""
+    straight = os.path.normpath(path)
+    # Behind a link `..` leads elsewhere: then the path stays as it is.
+    same = os.path.exists(straight) and os.path.exists(path) and os.path.samefile(straight, path)  # noqa: PTH110, PTH121
+    return straight if same else path
 
 
 def _links(path: str) -> list[str]:

@@ -3,6 +3,7 @@
 import ast
 import itertools
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness import bubblewrap, sandbox_claims
+from harness import bubblewrap, sandbox_claims, sandbox_plan
 from harness.landlock import handled
 from harness.protocol import Policy
 from harness.result import Level
@@ -267,3 +268,27 @@ def test_what_travels_imports_only_what_travels(tmp_path: Path) -> None:
             for module in modules:
                 package, _, rest = module.partition(".")
                 assert package in allowed or f"{rest}.py" in WORKER_FILES, (name, module)
+
+
+def test_a_python_that_was_started_by_a_relative_path_is_found():
+    """Its own paths hold `..`, at which a sandbox's mounts would fail."""
+    program = "from harness.sandbox_plan import Interpreter as It; print(It.current().executable, It.current().trees)"
+    bin_folder = Path(sys.executable).parent
+    done = subprocess.run(
+        [f"../{bin_folder.name}/{Path(sys.executable).name}", "-B", "-c", program],
+        cwd=bin_folder,
+        env={"PATH": os.defpath, "PYTHONPATH": str(Path(harness.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(f"{os.path.normpath(sys.executable)} ")
+    assert ".." not in done.stdout
+
+
+def test_behind_a_link_a_path_stays_as_it_is(tmp_path):
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+    (tmp_path / "far" / "tool").touch()
+    path = str(tmp_path / "link" / ".." / "tool")  # the kernel goes to far/tool
+    assert sandbox_plan._straight(path) == path
