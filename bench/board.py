@@ -6,11 +6,8 @@ the whole process. Cold is without an index of the records (leaderboard/index.py
 the page cache both times.
 """
 
-import argparse
 import itertools
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import made_records
+from at_scale import Measured, against, asked_sizes, growth, table, timed
 from measure import heading, say
 
 from speedrun.workspace import find_workspace
@@ -30,17 +28,6 @@ GOALS_S: Mapping[tuple[str, int], float] = {("show, warm", 1_000): 0.6, ("show, 
 COLUMNS = ("records", "step", "seconds", "goal", "ms a record", "MB of memory")
 RACY_S = 2.5  # files that are younger are not written into an index
 
-# Between the benchmark and what it measures: a process counts the memory of whoever started it as its own at first.
-_STARTER = """
-import resource, subprocess, sys, time
-began_s = time.perf_counter()
-done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE)
-took_s = time.perf_counter() - began_s
-print(took_s, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6)
-sys.stdout.flush()
-sys.stdout.buffer.write(done.stdout)
-sys.exit(done.returncode)
-"""
 _INSIDE = """
 import time
 from speedrun.commands import leaderboard
@@ -96,17 +83,10 @@ def run(step: Step, records: int, root: Path) -> Result:
     if step.cold:
         for index in (root / "data" / "cache").glob("records-*.index"):
             index.unlink()
-    environment = {**os.environ, "SPEEDRUN_ROOT": str(root), "COLUMNS": "160"}
-    done = subprocess.run(
-        [sys.executable, "-c", _STARTER, *step.command], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode not in ((0, 1) if step.name == "audit" else (0,)):
-        raise SystemExit(f"{step.name} of {records:,} records failed: {done.stderr.strip()[-500:]}")
-    first, rest = done.stdout.split("\n", 1)
-    outside_s, memory_mb = map(float, first.split())
-    took_s = float(rest.strip().rpartition("\n")[2]) if step.inside else outside_s
+    ran = timed(step.command, root, fine=(0, 1) if step.name == "audit" else (0,))
+    took_s = float(ran.said.strip().rpartition("\n")[2]) if step.inside else ran.took_s
     say(f"{records:,} records, {step.name}: {took_s:.2f} s")
-    return Result(records, step.name, took_s, memory_mb)
+    return Result(records, step.name, took_s, ran.memory_mb)
 
 
 def results(records: int) -> list[Result]:
@@ -128,46 +108,25 @@ def cells(each: Result) -> tuple[str, ...]:
         f"{each.records:,}",
         each.name,
         f"{each.took_s:.2f}",
-        "" if goal_s is None else f"≤ {goal_s:g} {'reached' if each.took_s <= goal_s else 'missed'}",
+        against(goal_s, each.took_s),
         f"{1000 * each.took_s / each.records:.3f}",
         f"{each.memory_mb:.0f}",
     )
 
 
-def table(found: list[Result]) -> None:
-    lines = [COLUMNS, *map(cells, found)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, tuple("─" * width for width in widths))
-    for line in lines:
-        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
-    print()
-
-
-def growth(found: list[Result]) -> None:
-    """From one size to the next: in step with the records where both factors are at most theirs."""
-    for name in dict.fromkeys(each.name for each in found):
-        for small, large in itertools.pairwise(each for each in found if each.name == name):
-            print(
-                f"{name}: {small.records:,} → {large.records:,} records (× {large.records / small.records:.1f}): "
-                f"seconds × {large.took_s / small.took_s:.1f}, memory × {large.memory_mb / small.memory_mb:.1f}"
-            )
-
-
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words = f"how many records; may be given several times (default {', '.join(map(str, SIZES))})"
-    asked.add_argument("--records", type=int, action="append", metavar="N", help=words)
-    sizes = sorted(set(asked.parse_args().records or SIZES))
-    if sizes[0] < 1:
-        asked.error("--records: at least 1")
+    sizes = asked_sizes(__doc__, SIZES)
     facts = [f"{made_records.ENTRIES} entries, {made_records.CURVE_POINTS} points a curve"]
     if sizes[-1] >= SMALL_FROM:
         points = made_records.SMALL_CURVE_POINTS
         facts.append(f"from {SMALL_FROM:,} records on small ones: {points} points a curve, sources of a few lines")
     heading("The board", *facts)
     found = [each for records in sizes for each in results(records)]
-    table(found)
-    growth(found)
+    table(COLUMNS, [cells(each) for each in found])
+    for name in dict.fromkeys(each.name for each in found):
+        of_step = [Measured(each.records, each.took_s, each.memory_mb) for each in found if each.name == name]
+        for small, large in itertools.pairwise(of_step):
+            print(f"{name}: {growth(small, large)}")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,7 @@ by a process of its own: at first, again without a change, and when one record h
 counted by the files' times, so that "again" shows what an incremental build really saves.
 """
 
-import argparse
 import itertools
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import made_records
+from at_scale import Measured, against, asked_sizes, growth, table, timed
 from measure import heading, say
 
 SIZES = (100, 1_000, 20_000)
@@ -25,17 +23,6 @@ COLUMNS = (
     *("records", "build", "seconds", "goal", "processor s", "ms a record"),
     *("files written", "MB of memory", "pages", "MB of site"),
 )
-
-# Between the benchmark and what it measures: a process counts the memory of whoever started it as its own at first.
-_STARTER = """
-import resource, subprocess, sys, time
-began_s = time.perf_counter()
-done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
-took_s = time.perf_counter() - began_s
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(took_s, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6)
-sys.exit(done.returncode)
-"""
 
 
 class Site(NamedTuple):
@@ -74,18 +61,12 @@ def build(root: Path, site: Path, records: int, name: str) -> Build:
     since_ns = marker.stat().st_mtime_ns
     time.sleep(0.02)  # a file system's clock moves in steps: nothing of the build may carry the marker's time
     command = [str(Path(sys.executable).with_name("speedrun")), "leaderboard", "--html", str(site)]
-    environment = {**os.environ, "SPEEDRUN_ROOT": str(root)}
-    done = subprocess.run(
-        [sys.executable, "-c", _STARTER, *command], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"speedrun leaderboard --html failed: {done.stderr.strip()[-500:]}")
-    took_s, worked_s, memory_mb = map(float, done.stdout.split())
+    ran = timed(command, root)
     found = look(site, since_ns)
     if found.pages < records:
         raise SystemExit(f"the site has {found.pages:,} pages for {records:,} records")
-    say(f"{records:,} records, {name}: {took_s:.2f} s")
-    return Build(records, name, took_s, worked_s, memory_mb, found)
+    say(f"{records:,} records, {name}: {ran.took_s:.2f} s")
+    return Build(records, name, ran.took_s, ran.worked_s, ran.memory_mb, found)
 
 
 def builds(records: int) -> list[Build]:
@@ -108,7 +89,7 @@ def cells(each: Build) -> tuple[str, ...]:
         f"{each.records:,}",
         each.name,
         f"{each.took_s:.2f}",
-        "" if goal_s is None else f"≤ {goal_s:g} {'reached' if each.took_s <= goal_s else 'missed'}",
+        against(goal_s, each.took_s),
         f"{each.worked_s:.2f}",
         f"{1000 * each.took_s / each.records:.2f}",
         f"{each.site.written:,}",
@@ -118,36 +99,14 @@ def cells(each: Build) -> tuple[str, ...]:
     )
 
 
-def table(found: list[Build]) -> None:
-    lines = [COLUMNS, *map(cells, found)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, tuple("─" * width for width in widths))
-    for line in lines:
-        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
-    print()
-
-
-def growth(found: list[Build]) -> None:
-    """From one size to the next: in step with the records where both factors are the same."""
-    firsts = [each for each in found if each.name == "first"]
-    for small, large in itertools.pairwise(firsts):
-        print(
-            f"{small.records:,} → {large.records:,} records (× {large.records / small.records:.1f}): "
-            f"seconds × {large.took_s / small.took_s:.1f}, memory × {large.memory_mb / small.memory_mb:.1f}"
-        )
-
-
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words = f"how many records; may be given several times (default {', '.join(map(str, SIZES))})"
-    asked.add_argument("--records", type=int, action="append", metavar="N", help=words)
-    sizes = sorted(set(asked.parse_args().records or SIZES))
-    if sizes[0] < 1:
-        asked.error("--records: at least 1")
+    sizes = asked_sizes(__doc__, SIZES)
     heading("The site", f"{made_records.ENTRIES} entries, {made_records.CURVE_POINTS} points a curve")
     found = [each for records in sizes for each in builds(records)]
-    table(found)
-    growth(found)
+    table(COLUMNS, [cells(each) for each in found])
+    firsts = [Measured(each.records, each.took_s, each.memory_mb) for each in found if each.name == "first"]
+    for small, large in itertools.pairwise(firsts):
+        print(growth(small, large))
 
 
 if __name__ == "__main__":

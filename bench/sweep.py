@@ -72,6 +72,8 @@ def main() -> None:
     results: list[list[Result]] = [[] for _ in tried]
     with trials() as hall:
         try:
+            for who in tried:
+                hall.check(who)
             text = hall.text(chosen.text)
             heading(f"Settings of {chosen.entry.name}", f"{text.name}, {chosen.seconds:g} s, {TARGETS:,} bytes scored")
             for number in range(chosen.rounds):

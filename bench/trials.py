@@ -69,6 +69,11 @@ class Trials:
         import_dataset("imported", [file], self._cache)
         return Text(file.name, prepare(find("imported", workspace.datasets, self._cache), self._cache))
 
+    def check(self, who: Contestant) -> None:
+        """Raises UserError: its folder holds no entry, or its config has no such field."""
+        entry = submission.load(who.folder, who.folder.name)
+        submission.parse_overrides([f"{field}={value}" for field, value in who.overrides.items()], entry.fields)
+
     def run(self, who: Contestant, text: Text, train_s: float) -> Result:
         """One run of `train_s` seconds. Ends the benchmark when it has no score."""
         track = self._track(train_s, text)
