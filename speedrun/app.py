@@ -78,7 +78,7 @@ def check(name: Entry, json: Json = False) -> Reply:
 
 
 @app.command(
-    epilog="Example: speedrun run baseline --track cpu-1min --runs 3 --d-model 192",
+    epilog="Example: speedrun run baseline --track cpu-1min --runs 3 --n-layers 2",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def run(

@@ -75,3 +75,11 @@ def test_a_sweep_tries_the_defaults_each_change_and_every_combination(load, tmp_
     for words in ("a", "a=", "=1"):
         with pytest.raises(ValueError, match="field=value"):
             load("sweep").contestants(tmp_path, [words], [])
+
+
+def test_a_sweep_refuses_a_wrong_field_before_it_runs_anything(load, monkeypatch):
+    sweep = load("sweep")
+    monkeypatch.setattr(sys, "argv", ["sweep.py", str(TEMPLATE), "--each", "n_layer=2"])
+    monkeypatch.setattr(load("trials").Trials, "run", lambda *told: pytest.fail("a run was made"))
+    with pytest.raises(SystemExit, match="has no field 'n_layer'"):
+        sweep.main()
