@@ -33,7 +33,13 @@ amounts = pytest.mark.parametrize(
     ],
 )
 
-tapes = st.binary(min_size=4, max_size=20)
+# Drawn at one odd length and cut: among bytes of any length, hypothesis would mix the byte strings of whatever modules
+# happen to be imported, and the examples would depend on which tests ran before in the same process.
+tapes = st.builds(
+    lambda whole, size: whole[:size],
+    st.binary(min_size=31, max_size=31),
+    st.sampled_from((4, 4, 5, 6, 7, 8, 9, 12, 16, 20)),
+)
 
 # Words that a stranger may write: what drives a terminal, hides, turns round, or is markup to somebody.
 ESCAPES = (
