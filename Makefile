@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EXTRAS := $(VENV)/.extras
 
 .PHONY: demo test redteam redteam-page lint workflows types contract unit bench clean
 
@@ -15,6 +16,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("speedrun needs Python 3.11 or newer: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(EXTRAS): $(STAMP)     # what only some commands need: a cluster's engine, lm-eval
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,cluster,downstream]'
 	touch $@
 
 lint: $(STAMP)
@@ -31,13 +36,13 @@ types: $(STAMP)
 contract: $(STAMP)
 	$(BIN)/lint-imports
 
-unit: $(STAMP)
+unit: $(EXTRAS)
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
-redteam: $(STAMP)       ## every attack and every fault, slow ones too, with a table of what was expected and what came
+redteam: $(EXTRAS)       ## every attack and every fault, slow ones too, with a table of what was expected and what came
 	$(BIN)/pytest -q -n 2 --dist worksteal -m 'redteam or everyday'
 
-redteam-page: $(STAMP)  ## the same, with the table on docs/redteam.md, and twenty runs of each honest control
+redteam-page: $(EXTRAS)  ## the same, with the table on docs/redteam.md, and twenty runs of each honest control
 	SPEEDRUN_HONEST_RUNS=20 $(BIN)/pytest -q -n 2 --dist worksteal -m 'redteam or everyday' --page docs/redteam.md
 
 bench: $(STAMP)         ## every figure that README quotes; TEXT=file adds prose of yours to the last

@@ -42,10 +42,11 @@ class Scorer:
             raise OutputError(f"predict returned {kind} logits; wanted floating point")
         return logits[..., : self._vocab_size]
 
-    def answer_tokens(self, message: Tokens, payload: bytes) -> tuple[LogProbs, memoryview]:
+    def answer_tokens(self, message: Tokens, payload: bytes) -> tuple[LogProbs, *tuple[memoryview, ...]]:
         tokens = self._tokens(payload, message.rows, message.width)
-        logits = self.logits(tokens[:, :-1])[:, -message.keep :]
-        return LogProbs(), self._log_probs(logits, tokens[:, -message.keep :])
+        logits, targets = self.logits(tokens[:, :-1])[:, -message.keep :], tokens[:, -message.keep :]
+        log_probs = self._log_probs(logits, targets)
+        return (LogProbs(), log_probs, self._greedy(logits, targets)) if message.greedy else (LogProbs(), log_probs)
 
     def answer_cut(self, message: Cut, payload: bytes) -> tuple[Distribution, memoryview, memoryview]:
         import numpy as np
@@ -68,6 +69,13 @@ class Scorer:
             for row, target in zip(logits, targets, strict=True)
         ]
         return torch.stack(picked).cpu().numpy().data
+
+    def _greedy(self, logits: "torch.Tensor", targets: "torch.Tensor") -> memoryview:
+        """logits [rows, T, vocab], targets [rows, T] → uint8 [rows, T]: would greedy decoding say it? Row by row."""
+        import torch
+
+        found = [row.argmax(-1) == target for row, target in zip(logits, targets, strict=True)]
+        return torch.stack(found).to(torch.uint8).cpu().numpy().data
 
     def _tokens(self, payload: bytes, rows: int, width: int) -> "torch.Tensor":
         import numpy as np

@@ -6,7 +6,7 @@ import msgspec
 
 from harness.result import CurvePoint, Record
 
-Phase = Literal["start", "setup", "train", "save", "load", "score", "twin", "sample"]
+Phase = Literal["start", "setup", "train", "save", "load", "score", "twin", "sample", "downstream"]
 
 
 class _Event(msgspec.Struct, frozen=True, tag_field="type"):

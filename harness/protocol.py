@@ -117,6 +117,7 @@ class Tokens(Message, frozen=True, kw_only=True, tag="tokens"):
     rows: int
     width: int
     keep: int
+    greedy: bool = False  # asked besides: whether each target is the likeliest token at its place
 
 
 class Cut(Message, frozen=True, kw_only=True, tag="cut"):
@@ -166,7 +167,8 @@ class Done(Message, frozen=True, kw_only=True, tag="done"):
 
 
 class LogProbs(Message, frozen=True, kw_only=True, tag="logprobs"):
-    """Payload: float32 [rows, keep], natural log-probability of every wanted target."""
+    """Payload: float32 [rows, keep], natural log-probability of every wanted target; then, where that was asked,
+    uint8 [rows, keep]: 1 where greedy decoding would say the target, else 0."""
 
 
 class Distribution(Message, frozen=True, kw_only=True, tag="distribution"):

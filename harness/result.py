@@ -283,11 +283,74 @@ class Samples(_Part, frozen=True, kw_only=True):
             raise ValueError(f"a record has at most {MOST_SAMPLES} samples")
 
 
+MOST_TASKS = 128
+MOST_METRICS = 16  # of a task
+NAME_LENGTH = 100  # characters of a task's or a metric's name
+NOTE_LENGTH = 1_000
+
+
+class DownstreamMetric(_Part, frozen=True, kw_only=True):
+    """One number of a task."""
+
+    name: str  # lm-eval's, e.g. acc_norm; behind a comma its filter, where it is not the plain one
+    value: float
+    stderr: float | None = None  # lm-eval's own; None: it gives none
+
+
+class DownstreamTask(_Part, frozen=True, kw_only=True):
+    """What the kept artifact came to on one task of lm-eval.
+
+    Raises:
+        ValueError: too many metrics, a name that is empty or too long, no document, a twin that did not agree.
+    """
+
+    name: str
+    version: str  # of the task, as its file says
+    lm_eval: str  # version of the library
+    documents: int  # that were asked
+    limit: int | None = None  # only the first so many documents were asked for; None: all
+    shots: int | None = None  # examples before each question; None: not the same everywhere
+    metrics: tuple[DownstreamMetric, ...]
+    twin: TwinReport | None = None  # None: a group of tasks, which have theirs
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.metrics) <= MOST_METRICS:
+            raise ValueError(f"a downstream task has 1 to {MOST_METRICS} metrics")
+        names = (self.name, *(metric.name for metric in self.metrics))
+        if not all(1 <= len(name) <= NAME_LENGTH for name in names):
+            raise ValueError(f"the name of a downstream task or metric has 1 to {NAME_LENGTH} characters")
+        if max(len(self.version), len(self.lm_eval)) > NAME_LENGTH:
+            raise ValueError(f"the version of a downstream task has at most {NAME_LENGTH} characters")
+        if not self.documents >= 1:
+            raise ValueError("a downstream task has at least one document")
+        if self.twin is not None and self.twin.kind != "honest":
+            raise ValueError("where the twin does not agree there are no downstream scores")
+
+
+class Downstream(_Part, frozen=True, kw_only=True):
+    """Scores on other tasks, beside the loss and never in the ranking (harness/downstream.py says how).
+
+    Raises:
+        ValueError: too many tasks, one twice, a note that is too long.
+    """
+
+    tasks: tuple[DownstreamTask, ...] = ()
+    note: str = ""  # why there are none, or not all that the track asks for
+
+    def __post_init__(self) -> None:
+        if len(self.tasks) > MOST_TASKS:
+            raise ValueError(f"a record has at most {MOST_TASKS} downstream tasks")
+        if len({task.name for task in self.tasks}) != len(self.tasks):
+            raise ValueError("a downstream task is there twice")
+        if len(self.note) > NOTE_LENGTH:
+            raise ValueError(f"a note on downstream scores has at most {NOTE_LENGTH:,} characters")
+
+
 class Series(_Part, frozen=True, kw_only=True):
     """Runs that were made together, and what for."""
 
-    id: str  # e.g. 20261121-141530-duel-mine-3f9a: that of the duel, the verification, the reproduction
-    purpose: Literal["duel", "retime", "verify", "reproduce"]
+    id: str  # e.g. 20261121-141530-duel-mine-3f9a: that of the duel, the verification, the reproduction, the runs
+    purpose: Literal["duel", "retime", "verify", "reproduce", "runs"]
 
 
 class Record(_Part, frozen=True, kw_only=True):
@@ -325,6 +388,7 @@ class Record(_Part, frozen=True, kw_only=True):
     ranks: int = 1  # processes that trained together
     log_tail: str = ""  # the end of what the entry printed, control characters stripped
     samples: Samples | None = None  # None: it is not ok, it said nothing, or its tokens can't be read as text here
+    downstream: Downstream | None = None  # None: no task was asked
     tier: Tier = Tier.SELF_REPORTED
     series: Series | None = None  # None: a run by itself
 
@@ -339,6 +403,8 @@ class Record(_Part, frozen=True, kw_only=True):
             raise ValueError("a ranked run is scored")
         if self.ranked == bool(self.unranked_because):
             raise ValueError("a run is ranked exactly when nothing speaks against it")
+        if self.downstream is not None and self.downstream.tasks and not self.scored:
+            raise ValueError("only a scored run has downstream scores")
         if self.score is not None and not (math.isfinite(self.score.loss_nats) and self.score.targets > 0):
             raise ValueError("a score is a finite number over at least one target")
 

@@ -25,32 +25,29 @@ from harness.event_log import EventLog
 from harness.events import Ended, Event, Logged, Noted, Phase, PhaseBegan, Ticked
 from harness.first_record import first_record, scored_split, scored_stream
 from harness.hardware_watch import HardwareWatch
+from harness.parts import Opened, greet, open_part
 from harness.privacy import anonymous
 from harness.protocol import (
-    Connection,
     Done,
     Go,
-    Hello,
-    Job,
-    Locked,
     Log,
     Ready,
     Save,
-    TrackView,
     printable,
 )
 from harness.result import (
-    Artifact,
+    NOTE_LENGTH,
     Calibration,
+    Downstream,
     HardwareReport,
     Level,
     Record,
     Score,
     Verdict,
 )
-from harness.run_request import Part, RunRequest, accelerators_of
-from harness.run_walls import demand_hidden, sandbox_limits
-from harness.sandbox import Card, Interpreter, Mounts, Sandbox, SandboxError, protect_parent, stage
+from harness.run_request import Part, RunRequest
+from harness.run_walls import demand_hidden
+from harness.sandbox import Interpreter, Sandbox, protect_parent, stage
 from harness.sandbox_plan import SYSTEM_TREES
 
 SAVE_BYTES_A_SECOND = 200e6  # saving may take the track's save_s and a second for so many bytes
@@ -134,10 +131,11 @@ class _Run:
                 self._lay_out()
                 self._calibrate_before()
                 with self.hardware:
-                    saved = self._train()
-                    answers = self._score(saved)
-                    self._ask_twin(saved, answers)
+                    self._train()
+                    answers = self._score()
+                    self._ask_twin(answers)
                 self._end(Verdict.OK, "")
+                self._go_on_to_tasks()
             except Ending as ending:
                 self._end(ending.verdict, ending.reason)
             except BadOutput as error:
@@ -172,10 +170,11 @@ class _Run:
         (self.folder / "shards").mkdir()
         self.shards = self.request.data.link_train(self.folder / "shards", self.track.train_tokens)
 
-    def _train(self) -> Artifact:
+    def _train(self) -> None:
         """Set up untimed, check at the start line, train on the clock, save."""
-        with self._sandbox("train", data=self.folder / "data") as (sandbox, dialogue, job):
-            ready = self._set_up(dialogue, sandbox, job, "setup")
+        with self._sandbox("train") as opened:
+            sandbox, dialogue, _ = opened
+            ready = self._set_up(opened, "setup")
             self._accept(ready)
             assert self.windows is not None
             start_line.check(dialogue, self.spare, self.windows, self.rows, self.vocab_size)
@@ -186,7 +185,7 @@ class _Run:
                 setup_device_s=self.hardware.busy_s(),
             )
             self._time(dialogue, sandbox)
-            return self._save(dialogue, sandbox)
+            self._save(dialogue, sandbox)
 
     def _time(self, dialogue: Dialogue, sandbox: Sandbox) -> None:
         """The timed phase, from GO to DONE on the parent's clock."""
@@ -222,7 +221,7 @@ class _Run:
         )
         gates.hold_to_tokens(self.curve.declared().tokens, self.track.gates)
 
-    def _save(self, dialogue: Dialogue, sandbox: Sandbox) -> Artifact:
+    def _save(self, dialogue: Dialogue, sandbox: Sandbox) -> None:
         """Receive the artifact; saving beyond its allowance counts as training."""
         limits = self.track.limits
         limit_bytes = int(limits.artifact_mib * 2**20)
@@ -246,15 +245,15 @@ class _Run:
         self._update(artifact=saved)
         if train_s > limits.train_s:
             raise Ending(Verdict.TIME_LIMIT, late)
-        return saved
 
-    def _score(self, saved: Artifact) -> npt.NDArray[np.float32]:
+    def _score(self) -> npt.NDArray[np.float32]:
         """Every target once, in a sandbox that has seen nothing but the artifact."""
         assert self.windows is not None
         busy_before_s = self.hardware.busy_s()
         self.read_kib = page_cache.paged_in_kib()
-        with self._sandbox("score", holds=saved) as (sandbox, dialogue, job):
-            ready = self._set_up(dialogue, sandbox, job, "load")
+        with self._sandbox("score") as opened:
+            sandbox, dialogue, _ = opened
+            ready = self._set_up(opened, "load")
             gates.hold_to_parameters(ready.parameters, self.track.gates)
             loaded_s, busy_s = sandbox.processor_s(), self.hardware.busy_s()
             self._note(
@@ -297,13 +296,14 @@ class _Run:
         self.read_kib = page_cache.paged_in_kib()
         return True
 
-    def _ask_twin(self, saved: Artifact, answers: npt.NDArray[np.float32]) -> None:
+    def _ask_twin(self, answers: npt.NDArray[np.float32]) -> None:
         """The same artifact without the future; the sample is drawn only now, when every answer is in."""
         assert self.windows is not None
         seed = self.draw_seed()
         sample = twin.draw(self.windows, seed)
-        with self._sandbox("twin", holds=saved) as (sandbox, dialogue, job):
-            self._set_up(dialogue, sandbox, job, "load")
+        with self._sandbox("twin") as opened:
+            sandbox, dialogue, _ = opened
+            self._set_up(opened, "load")
             began_s = self._evaluate(dialogue, "twin")
             said = twin.interrogate(
                 dialogue,
@@ -359,59 +359,47 @@ class _Run:
         except (Exception, KeyboardInterrupt) as error:
             self.observe(Noted(f"no samples of what the model says: {type(error).__name__}"))
 
+    def _go_on_to_tasks(self) -> None:
+        """What the track names of lm-eval. Whatever goes wrong here, somebody's impatience too: the verdict stands."""
+        rules, score_ = self.track.downstream, self.record.score
+        if rules is None or score_ is None:
+            return
+        with contextlib.suppress(OSError):
+            journal.write(self.folder, self.record)
+        try:
+            from harness.downstream import Kept, Wanted, evaluate
+
+            kept = Kept(self.request, self.folder, self.record.seed, score_.context_tokens)
+            wanted = Wanted(rules.tasks, rules.limit, rules.cap_s)
+            found = evaluate(kept, wanted, self.observe, self.clock, self.launch, self.draw_seed, self.forget)
+        except UserError as error:
+            found = Downstream(note=printable(anonymous(str(error)), NOTE_LENGTH))
+        except (Exception, KeyboardInterrupt) as error:
+            found = Downstream(note=f"no scores on tasks: {type(error).__name__}")
+        self._update(downstream=found)
+        if found.note:
+            self.observe(Noted(found.note))
+
     # ------------------------------------------------------------------------------------------------ their parts
 
     @contextlib.contextmanager
-    def _sandbox(
-        self, name: Part, data: Path | None = None, holds: Artifact | None = None
-    ) -> Iterator[tuple[Sandbox, Dialogue, Job]]:
+    def _sandbox(self, name: Part) -> Iterator[Opened]:
         """A fresh sandbox, its dialogue, and the job that it gets; dead when the block is left."""
-        request, training = self.request, name == "train"
-        granted = accelerators_of(name, request.accelerators)
-        ranks = request.ranks if training else 1
-        cards = tuple(Card(minor=accelerator.minor, uuid=accelerator.uuid) for accelerator in granted)
         folder = self.folder / name
-        folder.mkdir()
-        mounts = Mounts(
-            boot=self.folder / "boot",
-            submission=self.folder / "submission",
-            run_folder=folder,
-            data=data,
-            artifact=self.folder / "artifact" if holds else None,
-        )
-        with self.launch(request.level, mounts, sandbox_limits(request, ranks, training=training), cards) as sandbox:
-            self.sandbox = sandbox
-            sandbox.start()
+        with open_part(
+            name,
+            self.request,
+            self.folder,
+            folder,
+            seed=self.record.seed,
+            clock=self.clock,
+            launch=self.launch,
+            ticker=self._ticker,
+        ) as opened:
+            sandbox = self.sandbox = opened.sandbox
             self._describe(sandbox)
-            inside = sandbox.inside
-            job = Job(
-                phase="train" if training else "score",
-                submission=inside.submission,
-                scratch=inside.scratch,
-                data=inside.data,
-                artifact=inside.artifact,
-                track=TrackView(
-                    id=self.track.id,
-                    objective=self.track.objective,
-                    limit_s=self.track.limits.train_s,
-                    target_nats=self.track.score.target_nats,
-                ),
-                overrides=request.overrides,
-                seed=self.record.seed,
-                device="cuda:0" if granted else "cpu",
-                world_size=ranks,
-                threads=request.threads_a_rank,
-                vocab_size=self.vocab_size,
-                max_context=self.track.score.max_context,
-                separator=request.data.manifest.separator,
-                row_tokens=request.data.manifest.row_tokens,
-            )
-            connection = Connection(
-                sandbox.socket, self.clock.now, watch=lambda: dialogue.look(), idle=lambda: dialogue.idle()
-            )
-            dialogue = Dialogue(connection, sandbox, self.clock, self._ticker(sandbox))
             try:
-                yield sandbox, dialogue, job
+                yield opened
             except BaseException:
                 sandbox.kill()  # what it printed last is in the pipe
                 self._update(log_tail=printable(sandbox.output.tail, LOG_TAIL))
@@ -420,7 +408,7 @@ class _Run:
                 self._update(peak_memory_gib=max(self.record.peak_memory_gib or 0.0, sandbox.peak_memory_bytes / 2**30))
         shutil.rmtree(folder, ignore_errors=True)
 
-    def _set_up(self, dialogue: Dialogue, sandbox: Sandbox, job: Job, phase: Literal["setup", "load"]) -> Ready:
+    def _set_up(self, opened: Opened, phase: Literal["setup", "load"]) -> Ready:
         limits = self.track.limits
         limit_s, what = {
             "setup": (limits.setup_s, "setup() and the start-line check were"),
@@ -428,13 +416,8 @@ class _Run:
         }[phase]
         self._begin(phase, limit_s)
         late = f"{what} not done after {limit_s:g} s"
-        dialogue.until(self.clock.now() + limit_s, Verdict.SETUP_TIMEOUT, late)
-        dialogue.tell(Hello(policy=sandbox.policy, job=job))
-        try:
-            dialogue.bare(Locked)
-        except Ending as ending:  # up to here all code in the sandbox is ours
-            raise SandboxError(f"the sandbox ended before the entry was loaded: {ending.reason}") from None
-        return dialogue.bare(Ready)
+        opened.dialogue.until(self.clock.now() + limit_s, Verdict.SETUP_TIMEOUT, late)
+        return greet(opened)
 
     def _accept(self, ready: Ready) -> None:
         """Hold the entry to what it says at READY: its parameters, and how it wants to be scored."""

@@ -9,11 +9,13 @@ code that the parser takes very long for (256 KiB of source bound it).
 
 import ast
 import hashlib
+import os
 import re
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -114,6 +116,7 @@ def look_alike(name: str, others: Iterable[str]) -> str | None:
     return next((other for other in sorted(others) if other != name and _seen(other) == _seen(name)), None)
 
 
+@cache  # every entry is compared with all the others
 def _seen(name: str) -> str:
     """What a hasty reader sees."""
     return name.lower().replace("rn", "m").replace("vv", "w").translate(_CONFUSABLE)
@@ -264,7 +267,8 @@ def _name_problems(folder: Path, name: str) -> Iterable[Problem]:
         yield Problem("", None, str(error))
         return
     try:
-        beside = [other.name for other in folder.absolute().parent.iterdir() if _seen(other.name) == _seen(name)]
+        names = os.listdir(folder.absolute().parent)  # noqa: PTH208 - thousands, and few become paths
+        beside = [other for other in names if _seen(other) == _seen(name)]
         entries = [other for other in beside if (folder.absolute().parent / other / "speedrun.py").is_file()]
     except (OSError, ValueError):
         return

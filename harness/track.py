@@ -17,7 +17,10 @@ from harness.strict_toml import TomlError, decode
 
 TRACKS = Path(__file__).parent / "tracks"
 
+TASK_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")  # of lm-eval's that can be asked for: a name, no path
+
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
+_MOST_TASKS = 32
 _MAX_FILE = 64 * 1024  # bytes
 _MOST = 1e12  # of any number: nothing here is larger, and the harness reckons with products of them
 
@@ -102,6 +105,21 @@ class Gates(_Part, frozen=True, kw_only=True):
         _require(declared is None or declared >= 1, "declared_tokens_min must be at least 1")
 
 
+class DownstreamRules(_Part, frozen=True, kw_only=True):
+    """Tasks of lm-eval that a run goes on to once its verdict stands. Their scores never count for the ranking."""
+
+    tasks: tuple[str, ...]
+    limit: int | None = None  # documents of each task, the first ones; None: all
+    cap_s: float  # scorer and twin, each: all rows of all tasks
+
+    def __post_init__(self) -> None:
+        _require(1 <= len(self.tasks) <= _MOST_TASKS, f"tasks must name 1 to {_MOST_TASKS} tasks of lm-eval")
+        _require(all(TASK_NAME.fullmatch(name) for name in self.tasks), "tasks must be names of tasks of lm-eval")
+        _require(len(set(self.tasks)) == len(self.tasks), "tasks must name every task once")
+        _require(self.limit is None or self.limit >= 1, "limit must be at least 1, or absent for all documents")
+        _require(0 < self.cap_s < math.inf, "cap_s must be above zero")
+
+
 class Ranking(_Part, frozen=True, kw_only=True):
     """When a submission is ranked, and when it beats another."""
 
@@ -133,6 +151,7 @@ class TrackFile(_Part, frozen=True, kw_only=True):
     score: ScoreRules
     gates: Gates = Gates()
     ranking: Ranking
+    downstream: DownstreamRules | None = None  # None: no tasks besides
 
     def __post_init__(self) -> None:
         _require(bool(_ID.fullmatch(self.id)), "id must be at most 40 of a-z, 0-9, '.' and '-'")

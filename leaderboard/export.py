@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from harness.errors import UserError
-from harness.result import Tier
+from harness.result import Downstream, Tier
 from leaderboard import atomic
 from leaderboard.alike import hardware
 from leaderboard.schema import Summary
@@ -77,6 +77,7 @@ _RUN = (
     Field("declared_tokens", "Int64", lambda run: run.declared.tokens),
     Field("declared_loss_nats", "Float64", lambda run: run.declared.loss_nats),
     Field("peak_memory_gib", "Float64", lambda run: run.peak_memory_gib),
+    Field("downstream", "string", lambda run: _downstream(run.downstream)),
     Field("hardware", "string", lambda run: hardware(run.environment)),
     Field("sandbox", "string", lambda run: run.environment.sandbox.level.value),
     Field("seed", "Int64", lambda run: run.seed),
@@ -127,6 +128,14 @@ def export_runs(runs: Sequence[Summary], path: Path, retracted: Mapping[str, str
 def spreadsheet_text(text: str) -> str:
     """A cell that no spreadsheet takes for a formula: one line, with an apostrophe before a dangerous start."""
     return _FORMULA.sub(r"\1'", plain(text, _TEXT_CAP))
+
+
+def _downstream(downstream: Downstream | None) -> str | None:
+    """`task metric=value; …` with every number, to be split by programs; None: there are none."""
+    if downstream is None or not downstream.tasks:
+        return None
+    numbers = ((task.name, metric.name, metric.value) for task in downstream.tasks for metric in task.metrics)
+    return "; ".join(f"{plain(task, 60)} {plain(metric, 60)}={value!r}" for task, metric, value in numbers)
 
 
 def _signed(run: Summary, unsigned: Collection[str]) -> bool | None:

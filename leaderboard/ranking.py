@@ -33,6 +33,7 @@ from harness.result import Author, DatasetRef, Tier, TrackRef, Verdict
 from leaderboard.alike import Place, Variant, by_place, in_order, set_apart, torch, variant
 from leaderboard.collector import paused
 from leaderboard.conduct import cheated, disproof
+from leaderboard.downstream import TaskMean, means
 from leaderboard.rulings import NO_RULINGS, Rulings
 from leaderboard.schema import Summary
 from leaderboard.stats import mean, more_to_show_below, more_to_tell_apart, p_below, p_less, sample_sd
@@ -103,6 +104,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     run_ids: tuple[str, ...]  # the runs behind the means, oldest first; without any, the failed ones
     losses_nats: tuple[float, ...]  # of the scored ones among them
     times_s: tuple[float, ...]  # likewise
+    downstream: tuple[TaskMean, ...] = ()  # means over the runs that have such scores: to be seen, never ranked by
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -410,6 +412,7 @@ class _Judge(NamedTuple):
             run_ids=tuple(run.run_id for run in runs),
             losses_nats=losses,
             times_s=times,
+            downstream=means(run.downstream for run in runs),
         )
 
 

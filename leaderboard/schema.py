@@ -24,6 +24,7 @@ from harness.result import (
     DatasetRef,
     Declared,
     Device,
+    Downstream,
     Entry,
     Level,
     Record,
@@ -104,6 +105,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     environment: Machine
     source: SourceHash
     peak_memory_gib: float | None = None
+    downstream: Downstream | None = None
     tier: Tier = Tier.SELF_REPORTED
     series: Series | None = None
 
@@ -254,8 +256,20 @@ def _counts(run: Record | Summary) -> tuple[tuple[str, int | None], ...]:
         ("artifact.files", artifact.files if artifact else None),
         ("twin.sampled", twin.sampled if twin else None),
         ("twin.seed", twin.seed if twin else None),
+        *_counts_of_tasks(run.downstream),
         *(_counts_of_the_whole(run) if isinstance(run, Record) else ()),
     )
+
+
+def _counts_of_tasks(downstream: Downstream | None) -> Iterator[tuple[str, int | None]]:
+    for index, task in enumerate(downstream.tasks if downstream is not None else ()):
+        place = f"downstream.tasks[{index}]"
+        yield f"{place}.documents", task.documents
+        yield f"{place}.limit", task.limit
+        yield f"{place}.shots", task.shots
+        if task.twin is not None:
+            yield f"{place}.twin.sampled", task.twin.sampled
+            yield f"{place}.twin.seed", task.twin.seed
 
 
 def _counts_of_the_whole(run: Record) -> Iterator[tuple[str, int | None]]:

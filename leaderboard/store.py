@@ -1,4 +1,5 @@
-"""The records on disk: `<results>/<track>/<run id>.json`, added one at a time, read by whoever likes, never changed.
+"""The records on disk: `<results>/<track>/<run id>.json`, added one at a time, read by whoever likes, and changed only
+where something is found out about a run afterwards (`replace`).
 
 A record is there whole or not at all, whatever kills the writer, and two writers never lose each other's. Readers need
 no lock, since a rename is all they can see. Not covered: file systems without `flock` across machines (some NFS).
@@ -129,6 +130,41 @@ class Store:
                 if other == path and _same(other, data):
                     return path
                 raise Unfit(f"a different record named {record.run_id} is in {other.parent}; nothing was written")
+            if signature is not None:
+                atomic.replace(signature_path(path), signature)
+            atomic.replace(path, data)
+        return path
+
+    def replace(self, held: Held, record: Record, signature: bytes | None = None) -> Path:
+        """Puts a record in the place of the one that is held, whole or not at all, and returns its file.
+
+        For what is found out about a run afterwards; the run stays the same one. A writer that is killed between a
+        signature and its record leaves the old record with a signature that is not its own: it counts as self-reported.
+
+        Args:
+            held: as it was read.
+            record: of the same run.
+            signature: over `encode(record)`; None: the record says self-reported.
+
+        Raises:
+            Unfit: the record is not valid, or of another run.
+            UserError: the file has changed since it was read; no space, no permission, somebody holds the lock.
+        """
+        shown = plain(record.run_id, 80)
+        try:
+            check_writable(record)
+            data = encode(record)
+            decode(data)
+        except (RecordError, UnicodeEncodeError) as error:
+            raise Unfit(f"run {shown} cannot be recorded: {error}") from None
+        path = self._results / record.track.id / f"{record.run_id}.json"
+        if (record.run_id, record.track.id) != (held.record.run_id, held.record.track.id):
+            raise Unfit(f"run {shown} cannot take the place of {plain(held.record.run_id, 80)}")
+        if (record.tier is Tier.VERIFIED) != (signature is not None):
+            raise Unfit(f"run {shown} cannot be recorded: verified goes with a signature, and self-reported without")
+        with self._locked():
+            if not _same(path, held.data):
+                raise UserError(f"the record of {shown} has changed meanwhile; try again")
             if signature is not None:
                 atomic.replace(signature_path(path), signature)
             atomic.replace(path, data)

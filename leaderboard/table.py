@@ -4,17 +4,21 @@ Every text from here is one line without control characters. It may still hold w
 markup: escaping is up to whoever prints it.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from harness.result import Author
+from leaderboard.downstream import number as score
 from leaderboard.history import History
 from leaderboard.ranking import Row, Section
 from leaderboard.text import plain
 
 NOTHING = "–"
 NEAR = "≈"
+TASK_KEY = "task:"  # begins the keys of columns for tasks
+MOST_TASKS = 8  # columns for tasks: the page of a run has all of them
 
 _AUTHORS_SHOWN = 4
 
@@ -59,8 +63,11 @@ def others(more: int) -> str:
 
 
 def columns(section: Section) -> tuple[Column[Row], ...]:
-    """The columns of this section's table."""
-    return filled(COLUMNS, section.rows)
+    """The columns of this section's table: before the tier one for each of the first tasks."""
+    tasks = dict.fromkeys(task.task for row in section.rows for task in row.downstream)
+    shown = [_task_column(name) for name in itertools.islice(tasks, MOST_TASKS)]
+    place = next(index for index, column in enumerate(COLUMNS) if column.key == "tier")
+    return filled((*COLUMNS[:place], *shown, *COLUMNS[place:]), section.rows)
 
 
 def filled(candidates: Sequence[Column[Line]], lines: Sequence[Line]) -> tuple[Column[Line], ...]:
@@ -123,6 +130,16 @@ def _rank(row: Row) -> str:
     if row.rank is None:
         return NOTHING
     return f"{row.rank} {NEAR}" if row.near else str(row.rank)
+
+
+def _task_column(task: str) -> Column[Row]:
+    """The mean of a task's own number, and which one that is: rows may differ."""
+
+    def show(row: Row) -> str:
+        found = next((mean for mean in row.downstream if mean.task == task), None)
+        return "" if found is None else f"{score(found.value)} {plain(found.metric, 30)}"
+
+    return Column(f"{TASK_KEY}{task}", plain(task, 40) or NOTHING, "right", show, optional=True)
 
 
 COLUMNS: tuple[Column[Row], ...] = (

@@ -19,7 +19,7 @@ import typer
 from harness.errors import UserError
 from harness.result import Level
 from speedrun import console, judging, looking
-from speedrun.command_line import Entry, Json, Reply, commands
+from speedrun.command_line import AcceleratorType, Entry, Json, Nodes, On, Reply, call_for, commands
 from speedrun.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -109,6 +109,12 @@ def run(
     no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="For code that you trust; never ranked.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Fail when the device is in use.")] = False,
     keep: Annotated[int, typer.Option(metavar="N", min=0, help="Artifacts kept in the cache, the latest ones.")] = 5,
+    on: On = None,
+    nodes: Nodes = None,
+    accelerator_type: AcceleratorType = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --on: go on with the latest series of such runs.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the verdict only.")] = False,
     json: Json = False,
 ) -> Reply:
@@ -120,6 +126,8 @@ def run(
         raise UserError("name the entry first: speedrun run NAME --track TRACK, then fields such as --d-model 512")
     if no_sandbox and level not in (None, Level.NONE):
         raise UserError(f"--no-sandbox and --level {level} contradict each other; leave one out")
+    if on is None and resume:
+        raise UserError("--resume is about runs on a cluster; name one: --on ray, or leave it out")
     wish = Wish(
         entry=name,
         track=track,
@@ -135,6 +143,9 @@ def run(
             keep=keep,
             quiet=quiet,
         ),
+        call=call_for(on, nodes, accelerator_type),
+        resume=resume,
+        json=json,
     )
     return Reply(run(find_workspace(), wish), json)
 

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.text import Text
 
 from leaderboard.ranking import Section
-from leaderboard.table import columns, heading, legend, terms
+from leaderboard.table import TASK_KEY, columns, heading, legend, terms
 from speedrun import tables
 from speedrun.answers import Shown
 
@@ -40,5 +40,6 @@ def show(value: Shown, console: Console) -> None:
 
 def _spared(section: Section) -> tuple[str, ...]:
     """Columns that a narrow terminal does without; never what the section is ranked by."""
+    tasks = (column.key for column in columns(section) if column.key.startswith(TASK_KEY))
     other = "loss" if section.track.objective == "fastest-to-loss" else "train"
-    return ("last_run", "tier", "declared_tokens", "failed", "authors", "technique", other, "floor_gap", "runs")
+    return (*tasks, "last_run", "tier", "declared_tokens", "failed", "authors", "technique", other, "floor_gap", "runs")

@@ -142,14 +142,19 @@ class _Bout:
         """Two runs, and the duel with them; or one, which failed."""
         first: Name = "a" if len(self._duel.pairs) % 2 == 0 else "b"
         made: dict[Name, str] = {}
+        machines = set[str]()
         for name in (first, _other(first)):
             record = self._run(name)
+            machines.add(self._session.machine)
             if record.verdict is Verdict.INTERRUPTED:
                 raise KeyboardInterrupt
             made[name] = record.run_id
             if record.verdict is not Verdict.OK and name == first:
                 self._tell(f"run {record.run_id} ended as {record.verdict}: no pair")
                 return
+        if len(machines) > 1:  # times and losses of two hosts differ by what has nothing to do with the entries
+            self._tell(f"runs {made['a']} and {made['b']} were made on two machines, since one was lost: no pair")
+            return
         pair = Pair(a=made["a"], b=made["b"], first=first)
         self._duel = msgspec.structs.replace(self._duel, pairs=(*self._duel.pairs, pair))
         self._write()

@@ -4,11 +4,31 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from harness.errors import UserError
+
 if TYPE_CHECKING:
     from speedrun.answers import Answer
+    from speedrun.cluster.crew import Call
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Entry = Annotated[str, typer.Argument(metavar="NAME", help="An entry in speedrun/submissions, or a folder's path.")]
+
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on", metavar="CLUSTER", help="Make the runs on a Ray cluster: 'ray' for this machine's, or ray://HOST:PORT."
+    ),
+]
+Nodes = Annotated[
+    int | None,
+    typer.Option("--nodes", metavar="N", min=1, max=10_000, help="With --on: at most so many nodes at once."),
+]
+AcceleratorType = Annotated[
+    str | None,
+    typer.Option(
+        "--accelerator-type", metavar="TYPE", help="With --on: only nodes of this type, in the cluster's own terms."
+    ),
+]
 
 
 class Reply(NamedTuple):
@@ -16,6 +36,17 @@ class Reply(NamedTuple):
 
     answer: "Answer"
     json: bool
+
+
+def call_for(on: str | None, nodes: int | None, accelerator_type: str | None) -> "Call | None":
+    """What the command line says about a cluster; None: the runs are made here. Raises UserError for half of it."""
+    if on is None:
+        if nodes is not None or accelerator_type is not None:
+            raise UserError("--nodes and --accelerator-type are about a cluster; name one: --on ray, or leave them out")
+        return None
+    from speedrun.cluster.crew import Call
+
+    return Call(on, nodes, accelerator_type)
 
 
 def commands(help_text: str, **settings: object) -> typer.Typer:

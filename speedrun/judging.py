@@ -1,13 +1,19 @@
-"""The commands that compare, verify and judge results: duel, retime, verify, verify-pr, reproduce, retract, waive."""
+"""The commands that compare, verify and judge results, from duel to waive, and the queue of those who wait for it."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.errors import UserError
 from harness.result import Level
-from speedrun.command_line import Entry, Json, Reply
+from speedrun import console
+from speedrun.command_line import AcceleratorType, Entry, Json, Nodes, On, Reply, call_for
 from speedrun.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from speedrun.answers import BrokenRecord
 
 Track = Annotated[str, typer.Option("--track", metavar="TRACK", help="The track; speedrun tracks lists them.")]
 Sandbox = Annotated[
@@ -35,6 +41,7 @@ def add_to(app: typer.Typer) -> None:
     for function, name, example in (
         (duel, "duel", "speedrun duel mine --against record --track cpu-1min --pairs 8"),
         (retime, "retime", "speedrun retime --track cpu-1min"),
+        (queue, "queue", "speedrun queue --track cpu-1min"),
         (verify, "verify", "speedrun verify mine --track cpu-1min --key ~/.ssh/id_ed25519"),
         (verify_pr, "verify-pr", "speedrun verify-pr --base origin/main"),
         (reproduce, "reproduce", "speedrun reproduce 20261121-141530-mine-3f9a"),
@@ -54,16 +61,21 @@ def duel(
     key: Key = None,
     level: Sandbox = None,
     practice: Practice = False,
+    on: On = None,
+    accelerator_type: AcceleratorType = None,
     no_wait: NoWait = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> Reply:
-    """Run two entries in turns on this machine and compare them. Stops early when the matter is settled."""
+    """Run two entries in turns on one machine and compare them. Stops early when the matter is settled."""
+    from speedrun.cluster.manning import manned
     from speedrun.commands.duel import duel
     from speedrun.session import Conditions
 
-    conditions = Conditions(level=level, practice=practice, wait=not no_wait, quiet=quiet)
-    return Reply(duel(find_workspace(), name, against, track, pairs=pairs, key=key, conditions=conditions), json)
+    workspace, call = find_workspace(), call_for(on, None, accelerator_type)
+    asked = Conditions(level=level, practice=practice, wait=not no_wait, quiet=quiet)
+    with manned(workspace, track, call, asked, f"{name} against {against} on {track}", json=json) as conditions:
+        return Reply(duel(workspace, name, against, track, pairs=pairs, key=key, conditions=conditions), json)
 
 
 def retime(
@@ -71,40 +83,94 @@ def retime(
     pairs: Annotated[int, typer.Option(metavar="N", min=2, max=500, help="At most so many pairs a record.")] = 10,
     key: Key = None,
     level: Sandbox = None,
+    on: On = None,
+    accelerator_type: AcceleratorType = None,
     no_wait: NoWait = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> Reply:
     """Run every record of a track again, in turns with the one before it, from the sources that the records hold."""
+    from speedrun.cluster.manning import manned
     from speedrun.commands.retime import retime
     from speedrun.session import Conditions
 
-    conditions = Conditions(level=level, wait=not no_wait, quiet=quiet)
-    return Reply(retime(find_workspace(), track, pairs=pairs, key=key, conditions=conditions), json)
+    workspace, call = find_workspace(), call_for(on, None, accelerator_type)
+    asked = Conditions(level=level, wait=not no_wait, quiet=quiet)
+    with manned(workspace, track, call, asked, f"the records of {track}", json=json) as conditions:
+        return Reply(retime(workspace, track, pairs=pairs, key=key, conditions=conditions), json)
+
+
+def queue(
+    track: Annotated[
+        str | None, typer.Option("--track", metavar="TRACK", help="Only who waits on this track; default: on any.")
+    ] = None,
+    json: Json = False,
+) -> Reply:
+    """Show who waits for a maintainer's verification, oldest first. Exits with 1 when an entry or a record is broken.
+
+    A submission waits whose own runs are not verified, whose source changed since, or that has no results at all.
+    """
+    from speedrun.commands.queue import queue
+
+    answer = queue(find_workspace(), track)
+    _name_broken(answer.broken)
+    return Reply(answer, json)
 
 
 def verify(
-    name: Entry,
     track: Track,
     key: Annotated[
         Path,
         typer.Option(metavar="FILE", help="A maintainer's SSH key, private or public (with an agent), to sign with."),
     ],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="An entry in speedrun/submissions; or say --all.")
+    ] = None,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Every entry that waits on the track (speedrun queue), oldest first.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="With --all: at most so many entries.")] = None,
     runs: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=1000, help="So many verified runs in all; default: the track's."),
+        typer.Option(metavar="N", min=1, max=1000, help="So many verified runs of an entry; default: the track's."),
     ] = None,
     level: Sandbox = None,
+    on: On = None,
+    nodes: Nodes = None,
+    accelerator_type: AcceleratorType = None,
     no_wait: NoWait = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> Reply:
-    """Make a maintainer's own runs of an entry, with fresh seeds, signed. Exits with 1 when it does not stand up."""
+    """Make a maintainer's own runs of an entry, with fresh seeds, signed. Exits with 1 when it does not stand up.
+
+    With --all, of every entry that waits on the track; exits with 1 when one of them is not settled.
+    """
+    from speedrun.cluster.manning import manned
     from speedrun.commands.verify import verify
+    from speedrun.commands.verify_all import verify_all
     from speedrun.session import Conditions
 
-    conditions = Conditions(level=level, wait=not no_wait, quiet=quiet)
-    return Reply(verify(find_workspace(), name, track, key=key, runs=runs, conditions=conditions), json)
+    if everybody and name is not None:
+        raise UserError("NAME and --all exclude each other: --all verifies every entry that waits; leave one out")
+    if name is None and not everybody:
+        raise UserError("say whom to verify: NAME, or --all for every entry that waits (speedrun queue lists them)")
+    if limit is not None and not everybody:
+        raise UserError("--limit goes with --all; leave it out")
+    workspace, call = find_workspace(), call_for(on, nodes, accelerator_type)
+    asked = Conditions(level=level, wait=not no_wait, quiet=quiet)
+    title = f"verification of {name or 'all that wait'} on {track}"
+    with manned(workspace, track, call, asked, title, seats=None if name is None else 1, json=json) as conditions:
+        if name is not None:
+            return Reply(verify(workspace, name, track, key=key, runs=runs, conditions=conditions), json)
+        answer = verify_all(workspace, track, key=key, runs=runs, limit=limit, conditions=conditions)
+    _name_broken(answer.broken)
+    return Reply(answer, json)
+
+
+def _name_broken(broken: "Iterable[BrokenRecord]") -> None:
+    for file in broken:
+        console.error_line(f"broken file {file.path}: {file.reason}")
 
 
 def verify_pr(

@@ -21,7 +21,7 @@ from leaderboard.table import count
 from leaderboard.text import plain
 from speedrun.chart import chart
 from speedrun.console import no_command
-from speedrun.progress import PHASE_NAMES, STAGES, Accelerators, Progress
+from speedrun.progress import COUNTED, PHASE_NAMES, STAGES, Accelerators, Progress
 
 FRAMES_A_SECOND = 1  # each costs a few milliseconds of a processor that the entry may be training on
 LINE_INTERVAL_S = 5.0  # between two plain lines of the same phase, at least
@@ -196,7 +196,7 @@ def facts(progress: Progress) -> list[str]:
 def measured(progress: Progress) -> list[str]:
     """How far it is and what it takes, in short phrases."""
     told = []
-    if progress.phase in ("score", "twin"):
+    if progress.phase in COUNTED:
         if progress.done is not None and progress.total:
             told.append(f"{progress.done:,} of {progress.total:,} targets")
     elif progress.phase == "train":

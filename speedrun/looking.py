@@ -1,5 +1,6 @@
-"""The commands that look at runs, besides `show`: compare, watch."""
+"""The commands that look at runs, besides `show`: compare, evaluate, watch."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ def add_to(app: typer.Typer) -> None:
     """Adds these commands to the command line."""
     for function, name, example in (
         (compare, "compare", "speedrun compare 20261121-141530-mine-3f9a last"),
+        (evaluate, "evaluate", "speedrun evaluate last --tasks hellaswag,arc_easy --limit 500"),
         (watch, "watch", "speedrun watch"),
     ):
         app.command(name, epilog=f"Example: {example}")(function)
@@ -30,6 +32,29 @@ def compare(
     from speedrun.commands.compare import compare
 
     return Reply(compare(find_workspace(), a, b), json)
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or 'last'.")],
+    tasks: Annotated[str, typer.Option(metavar="NAMES", help="Tasks of lm-eval, with commas between them.")],
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only the first N documents of each task.")
+    ] = None,
+    include: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder with task files of your own.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A maintainer's SSH key: signs a verified record again.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the scores only.")] = False,
+    json: Json = False,
+) -> Reply:
+    """Score the kept artifact of a run on tasks of lm-eval, beside its loss. Exits with 1 when there are no scores.
+
+    The tasks' code and your own task files run as you, outside of the sandbox; the entry runs inside of it.
+    """
+    from speedrun.commands.evaluate import Asked, evaluate, parse_tasks
+
+    asked = Asked(parse_tasks(tasks), limit, include, key, quiet)
+    return Reply(evaluate(find_workspace(), run, asked), json)
 
 
 def watch(

@@ -20,6 +20,7 @@ PAGES: Final[Mapping[str, tuple[str, str]]] = {  # kind of an answer → the mod
     "verify": ("verify_page", "show"),
     "audit": ("audit_page", "show"),
     "record": ("run_page", "show"),
+    "evaluate": ("evaluate_page", "show"),
     "compare": ("compare_page", "show"),
     "tracks": ("track_page", "show_tracks"),
     "track": ("track_page", "show_track"),
@@ -28,6 +29,8 @@ PAGES: Final[Mapping[str, tuple[str, str]]] = {  # kind of an answer → the mod
     "doctor": ("doctor_page", "show"),
     "reproduce": ("reproduce_page", "show"),
     "verify-pr": ("pull_request_page", "show"),
+    "queue": ("queue_page", "show_queue"),
+    "verify-all": ("queue_page", "show_verified"),
 }
 
 

@@ -20,6 +20,7 @@ PHASE_NAMES: dict[Phase, str] = {
     "score": "scoring",
     "twin": "asking the twin",
     "sample": "letting it speak",
+    "downstream": "evaluating on tasks",
 }
 
 # What a run goes through, in order. A load belongs to what it is for.
@@ -31,6 +32,8 @@ STAGES: dict[Phase, str] = {
     "twin": "twin",
     "sample": "samples",
 }
+
+COUNTED = ("score", "twin", "downstream")  # phases whose answers are counted
 
 
 class Accelerators(NamedTuple):
@@ -72,7 +75,7 @@ class Progress:
     @property
     def share(self) -> float | None:
         """How much of the phase is over, 0 to 1: of the targets where they are counted, else of the time limit."""
-        if self.phase in ("score", "twin"):
+        if self.phase in COUNTED:
             return min(1.0, self.done / self.total) if self.done is not None and self.total else None
         if self.phase == "train" and self.limit_s:
             return min(1.0, self.elapsed_s / self.limit_s)

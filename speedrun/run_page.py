@@ -8,7 +8,7 @@ from rich.text import Text
 from harness.result import DatasetRef, Record, Times
 from leaderboard.table import count
 from leaderboard.text import plain
-from speedrun import machine_words, phases, samples_page
+from speedrun import evaluate_page, machine_words, phases, samples_page
 from speedrun.answers import ShownRun
 from speedrun.chart import Point, chart
 from speedrun.tables import labelled
@@ -38,6 +38,8 @@ def show(value: ShownRun, console: Console) -> None:
     facts(_source_lines(record), console)
     _phases(record.times, console)
     _curve(record, console)
+    if record.downstream is not None:
+        evaluate_page.show_scores(record.downstream, console)
     if record.samples is not None:
         samples_page.show(record.samples, console)
     failure(record, console, None)

@@ -4,12 +4,13 @@ What is common to run, verify, duel, retime and reproduce: they differ in what t
 of the records.
 """
 
+import abc
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from data.manifest import Manifest
 from data.prepare import Prepared
@@ -34,6 +35,9 @@ from speedrun.recovery import recover
 from speedrun.signals import Interrupts
 from speedrun.workspace import Workspace
 
+if TYPE_CHECKING:
+    from speedrun.cluster.crew import Crew
+
 ASKED = "it was asked for as practice"
 OUTSIDE = "its folder is not in speedrun/submissions"
 MOST_OWN_FAULTS = 1  # runs that end as INTERNAL_ERROR, which is the platform's: after one more a command gives up
@@ -49,6 +53,7 @@ class Conditions:
     wait: bool = True  # for a device in use
     keep: int = 5  # artifacts kept in the cache
     quiet: bool = False  # only the answer
+    crew: "Crew | None" = None  # nodes of a cluster that make the runs; None: this machine does
 
 
 class Finished(NamedTuple):
@@ -65,8 +70,63 @@ class Stored(NamedTuple):
     file: str
 
 
-class Session:
-    """Holds the devices; made by `open_session`."""
+class Session(abc.ABC):
+    """Runs on one machine, whose devices are held meanwhile; made by `open_session`."""
+
+    def __init__(self, workspace: Workspace, track: Track, conditions: Conditions, level: Level) -> None:
+        self.workspace = workspace
+        self.track = track
+        self.conditions = conditions
+        self.level = level
+
+    @property
+    @abc.abstractmethod
+    def interrupted(self) -> bool:
+        """Somebody asked to stop. The next run would raise KeyboardInterrupt."""
+
+    @property
+    @abc.abstractmethod
+    def machine(self) -> str:
+        """Which machine the next run is made on, for comparing with itself: runs of a pair must have the same."""
+
+    @abc.abstractmethod
+    def request(
+        self,
+        entry: Submission,
+        *,
+        overrides: Mapping[str, str] | None = None,
+        practice: Sequence[str] = (),
+        seed: int | None = None,
+        series: Series | None = None,
+    ) -> RunRequest:
+        """A run of this entry under the session's conditions; `practice` adds reasons why it won't be ranked."""
+
+    @abc.abstractmethod
+    def would_be(self, entry: Submission, overrides: Mapping[str, str] | None = None) -> Summary:
+        """What is known of such a run before it begins: its track, its data, its machine and its source.
+
+        Raises:
+            UserError: the data has too few tokens to be scored on.
+        """
+
+    @abc.abstractmethod
+    def run(self, request: RunRequest, note: str = "", finish: Callable[[Record], Finished] = Finished) -> Stored:
+        """Makes the run, shows it, and stores its record.
+
+        Args:
+            request: what `request` made.
+            note: what to say of it beside the entry and the track, e.g. "run 2 of 3".
+            finish: what becomes of the record before it is stored; it must not raise.
+
+        Raises:
+            KeyboardInterrupt: told to stop where the runner could not answer for it; what it had written down until
+                then is stored.
+            UserError: a mistake that keeps the run from starting; it leaves no record.
+        """
+
+
+class LocalSession(Session):
+    """Runs on this machine."""
 
     def __init__(
         self,
@@ -81,10 +141,7 @@ class Session:
         against: Sequence[str],
         interrupts: Interrupts,
     ) -> None:
-        self.workspace = workspace
-        self.track = track
-        self.level = level
-        self._conditions = conditions
+        super().__init__(workspace, track, conditions, level)
         self._accelerators = accelerators
         self._ranks = ranks(track, accelerators, level)
         self._threads = threads(track, machine, self._ranks)
@@ -94,8 +151,11 @@ class Session:
 
     @property
     def interrupted(self) -> bool:
-        """Somebody asked to stop. The next run would raise KeyboardInterrupt."""
         return self._interrupts.came
+
+    @property
+    def machine(self) -> str:
+        return "this one"
 
     def request(
         self,
@@ -106,7 +166,6 @@ class Session:
         seed: int | None = None,
         series: Series | None = None,
     ) -> RunRequest:
-        """A run of this entry under the session's conditions; `practice` adds reasons why it won't be ranked."""
         return RunRequest(
             submission=entry,
             track=self.track,
@@ -120,46 +179,34 @@ class Session:
             practice=(*self._against, *practice),
             seed=seed,
             series=series,
-            keep=self._conditions.keep,
+            keep=self.conditions.keep,
         )
 
     def would_be(self, entry: Submission, overrides: Mapping[str, str] | None = None) -> Summary:
-        """What is known of such a run before it begins: its track, its data, its machine and its source.
-
-        Raises:
-            UserError: the data has too few tokens to be scored on.
-        """
         request = self.request(entry, overrides=overrides)
         return decode_summary(encode(first_record(request, scored_stream(request).size - 1)))
 
     def run(self, request: RunRequest, note: str = "", finish: Callable[[Record], Finished] = Finished) -> Stored:
-        """Makes the run, shows it, and stores its record.
-
-        Args:
-            request: what `request` made.
-            note: what to say of it beside the entry and the track, e.g. "run 2 of 3".
-            finish: what becomes of the record before it is stored; it must not raise.
-
-        Raises:
-            KeyboardInterrupt: told to stop where the runner could not answer for it; what it had written down until
-                then is stored.
-            UserError: a mistake that keeps the run from starting; it leaves no record.
-        """
         title = ", ".join(filter(None, (f"{request.submission.name} on {self.track.id}", note)))
         title += f" · data set {request.data.manifest.id} · sandbox {request.level}"
         try:
             self._interrupts.release()
-            with live.choose(title, console.console(sys.stderr), sys.stderr, quiet=self._conditions.quiet) as view:
+            with live.choose(title, console.console(sys.stderr), sys.stderr, quiet=self.conditions.quiet) as view:
                 record = run_entry(request, view.observe)
         except KeyboardInterrupt:
             self._interrupts.hold()
             recover(self.workspace)
             raise
         self._interrupts.hold()
-        finished = finish(record)
-        path = Store(self.workspace.results).add(finished.record, finished.signature)
+        stored = store(self.workspace, finish(record))
         journal.settle(self.workspace.cache, record.run_id)
-        return Stored(finished.record, path.relative_to(self.workspace.root).as_posix())
+        return stored
+
+
+def store(workspace: Workspace, finished: Finished) -> Stored:
+    """Writes the record where all records lie. Raises UserError."""
+    path = Store(workspace.results).add(finished.record, finished.signature)
+    return Stored(finished.record, path.relative_to(workspace.root).as_posix())
 
 
 def outside(folder: Path, workspace: Workspace) -> tuple[str, ...]:
@@ -169,7 +216,7 @@ def outside(folder: Path, workspace: Workspace) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def open_session(workspace: Workspace, track: Track, conditions: Conditions, name: str) -> Iterator[Session]:
-    """A session on this machine; it holds the devices until the block is left.
+    """A session on this machine, or on a node of the crew's; it holds the devices until the block is left.
 
     Args:
         workspace: where everything lies.
@@ -178,8 +225,15 @@ def open_session(workspace: Workspace, track: Track, conditions: Conditions, nam
         name: what those who wait for the devices are told.
 
     Raises:
-        UserError: this machine can't make a ranked run of the track and practice was not asked for; missing data.
+        UserError: the machine can't make a ranked run of the track and practice was not asked for; missing data.
     """
+    opened = _open_here if conditions.crew is None else conditions.crew.open_session
+    with opened(workspace, track, conditions, name) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def _open_here(workspace: Workspace, track: Track, conditions: Conditions, name: str) -> Iterator[LocalSession]:
     machine = environment.machine()
     against = obstacles(track, machine)
     _insist(track, against, conditions)
@@ -198,7 +252,7 @@ def open_session(workspace: Workspace, track: Track, conditions: Conditions, nam
         _insist(track, against, conditions)
         if conditions.practice:
             against += (ASKED,)
-        yield Session(
+        yield LocalSession(
             workspace,
             track,
             conditions,

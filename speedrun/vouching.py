@@ -9,6 +9,7 @@ somewhere else than the checkout that it works in.
 """
 
 import secrets
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from speedrun import console
 from speedrun.session import Finished
 from speedrun.workspace import Workspace
 
+_ONE_AT_A_TIME = threading.Lock()  # signatures: each may ask for a passphrase
 LEVELS = (Level.NAMESPACES, Level.UID)  # that keep an entry from everything of the user who starts it
 
 
@@ -83,7 +85,7 @@ class Voucher:
         vouched = msgspec.structs.replace(record, tier=Tier.VERIFIED)
         try:
             data = encode(vouched)
-            signature = self._signer.sign(data)
+            signature = self.sign(data)
             if signed_by(data, signature, self._maintainers, record.started_at) is not None:
                 return Finished(vouched, signature)
             why = "the key was not a maintainer's when the run began"
@@ -94,12 +96,13 @@ class Voucher:
 
     def sign(self, data: bytes) -> bytes:
         """A signature over anything else that the command writes. Raises UserError."""
-        return self._signer.sign(data)
+        with _ONE_AT_A_TIME:
+            return self._signer.sign(data)
 
     def _demand_key(self) -> None:
         """A trial: whoever can't sign should learn it now, and not when the runs are made."""
         trial = secrets.token_bytes(32)
-        signature = self._signer.sign(trial)
+        signature = self.sign(trial)
         if signed_by(trial, signature, self._maintainers, datetime.now(UTC).isoformat()) is None:
             place = self._maintainers.relative_to(self._workspace.root).as_posix()
             raise UserError(

@@ -12,6 +12,7 @@ class Workspace:
     """The folders of one checkout."""
 
     root: Path
+    cache_elsewhere: Path | None = None  # of a node, which keeps data sets from one commit to the next
 
     @property
     def submissions(self) -> Path:
@@ -31,7 +32,7 @@ class Workspace:
 
     @property
     def cache(self) -> Path:
-        return self.root / "data" / "cache"
+        return self.cache_elsewhere or self.root / "data" / "cache"
 
     @property
     def results(self) -> Path:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from harness.result import Record
+from leaderboard.downstream import number as score
 from leaderboard.ranking import Row, Section
 from leaderboard.schema import Summary
 from leaderboard.site.contents import Contents
@@ -15,6 +16,7 @@ from leaderboard.table import heading, with_sd
 from leaderboard.text import plain
 
 _ROOT: Final = "../"
+_TASKS: Final = 8  # whose scores stand beside a place
 
 
 class Standing(NamedTuple):
@@ -26,6 +28,7 @@ class Standing(NamedTuple):
     of: str  # how many have a place there
     measure: str
     hardware: str
+    tasks: str  # mean scores on tasks; empty: there are none
     note: str
     first: bool
 
@@ -109,6 +112,9 @@ def _standing(section: Section, row: Row) -> Standing:
         of=f"of {ranked:,}" if row.rank is not None else "",
         measure=measure,
         hardware=plain(section.hardware, 120),
+        tasks=", ".join(
+            f"{plain(mean.task, 40)} {score(mean.value)} {plain(mean.metric, 30)}" for mean in row.downstream[:_TASKS]
+        ),
         note=plain(row.note, 400),
         first=row.rank == 1,
     )

@@ -7,6 +7,7 @@ import msgspec
 
 from harness.result import Calibration, Device, HardwareReport, Record, Verdict
 from leaderboard.alike import hardware
+from leaderboard.downstream import lines
 from leaderboard.schema import Summary
 from leaderboard.site.contents import Contents, Fact
 from leaderboard.site.curve_view import CurveView, Level, curve_view
@@ -57,6 +58,8 @@ class RunPage(NamedTuple):
     worked_devices: bool  # and the accelerators'
     curve: str  # one sentence with the numbers that matter; empty: there is nothing to draw
     twin: tuple[str, ...]
+    scores: tuple[tuple[str, ...], ...]  # on tasks, a row each; the first is the heading; none: nothing was asked
+    scores_note: str
     samples: tuple[SampleView, ...]
     samples_how: str
     about: tuple[Fact, ...]
@@ -101,6 +104,8 @@ def run_page_view(record: Record, run: Summary, contents: Contents) -> RunPage:
         worked_devices=any(phase.device for phase in drawn),
         curve=curve.label if curve is not None else "",
         twin=twin_sentences(record.twin) if record.twin is not None else (),
+        scores=_scores(record),
+        scores_note="" if record.downstream is None else plain(record.downstream.note, 1000),
         samples=()
         if samples is None
         else tuple(
@@ -127,6 +132,12 @@ def run_page_view(record: Record, run: Summary, contents: Contents) -> RunPage:
         log="" if record.verdict is Verdict.OK else block(record.log_tail, _LOG_CAP).strip("\n"),
         data=_data(record, curve),
     )
+
+
+def _scores(record: Record) -> tuple[tuple[str, ...], ...]:
+    heading = ("Task", "Metric", "Value", "± stderr", "Documents", "Shots", "Task version", "Twin asked")
+    found = tuple(tuple(line) for line in lines(record.downstream))
+    return (heading, *found) if found else ()
 
 
 class UnreadablePage(NamedTuple):

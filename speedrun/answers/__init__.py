@@ -17,10 +17,12 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {  # by module
     "comparing": ("Compared", "ComparedRun"),
     "dueling": ("Dueled", "Fought", "Retimed"),
     "entries": ("Checked", "Created", "Fault"),
+    "evaluating": ("Evaluated",),
     "histories": ("Histories",),
     "judging": ("Ruled", "Verified"),
     "machine": ("DatasetReady", "DatasetState", "Datasets", "DeviceState", "Diagnosis", "LevelTrial", "TrackFit"),
     "proposing": ("JudgedChange", "Trial"),
+    "queueing": ("Queue", "RefusedEntry", "VerifiedAll", "VerifiedEntry", "Waiting"),
     "reproducing": ("Noise", "Reproduced", "ReproductionOutcome"),
     "runs": ("OnBoard", "Ran", "ShownRun", "ShownSource"),
     "tracks": ("ShownTrack", "Tracks"),
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from speedrun.answers.entries import Checked as Checked
     from speedrun.answers.entries import Created as Created
     from speedrun.answers.entries import Fault as Fault
+    from speedrun.answers.evaluating import Evaluated as Evaluated
     from speedrun.answers.histories import Histories as Histories
     from speedrun.answers.judging import Ruled as Ruled
     from speedrun.answers.judging import Verified as Verified
@@ -54,6 +57,11 @@ if TYPE_CHECKING:
     from speedrun.answers.machine import TrackFit as TrackFit
     from speedrun.answers.proposing import JudgedChange as JudgedChange
     from speedrun.answers.proposing import Trial as Trial
+    from speedrun.answers.queueing import Queue as Queue
+    from speedrun.answers.queueing import RefusedEntry as RefusedEntry
+    from speedrun.answers.queueing import VerifiedAll as VerifiedAll
+    from speedrun.answers.queueing import VerifiedEntry as VerifiedEntry
+    from speedrun.answers.queueing import Waiting as Waiting
     from speedrun.answers.reproducing import Noise as Noise
     from speedrun.answers.reproducing import Reproduced as Reproduced
     from speedrun.answers.reproducing import ReproductionOutcome as ReproductionOutcome

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness import submission
 from harness.errors import UserError
@@ -15,6 +16,9 @@ from speedrun.session import Conditions, Session, Stored, open_session, outside
 from speedrun.standings import on_board
 from speedrun.workspace import Workspace
 
+if TYPE_CHECKING:
+    from speedrun.cluster.crew import Call
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -27,6 +31,9 @@ class Wish:
     extra: Sequence[str]  # what no option knows: --d-model 512
     options: Sequence[str]  # the command's own, to tell slips from fields
     conditions: Conditions
+    call: "Call | None" = None  # the cluster that makes the runs; None: this machine does
+    resume: bool = False  # with a cluster: go on with the latest series of such runs
+    json: bool = False  # with a cluster: tell events as JSON
 
 
 def run(workspace: Workspace, wish: Wish) -> Ran:
@@ -43,6 +50,21 @@ def run(workspace: Workspace, wish: Wish) -> Ran:
     pairs = [*wish.pairs, *as_pairs(wish.extra, fields, wish.options)]
     overrides = submission.parse_overrides(pairs, entry.fields)
     track = _track(wish.track, workspace)
+    if wish.call is not None:
+        from speedrun.cluster.batch import run_batch
+
+        return run_batch(
+            workspace,
+            entry,
+            track,
+            wish.conditions,
+            wish.call,
+            runs=wish.runs,
+            overrides=overrides,
+            practice=outside(folder, workspace),
+            resume=wish.resume,
+            json=wish.json,
+        )
     with open_session(workspace, track, wish.conditions, entry.name) as session:
         request = session.request(entry, overrides=overrides, practice=outside(folder, workspace))
         stored: list[Stored] = []

@@ -9,7 +9,7 @@ from harness import submission
 from harness.errors import UserError
 from harness.result import Record, Series, Tier, Verdict, encode
 from harness.submission import Submission
-from harness.track import find_track
+from harness.track import Track, find_track
 from leaderboard.alike import in_order, place, set_apart, torch, variant
 from leaderboard.ranking import waived_variants
 from leaderboard.schema import Summary, decode_summary
@@ -46,15 +46,20 @@ def verify(
     if why := outside(folder, workspace):
         raise UserError(f"{folder.name} can't be verified: {why[0]}")
     track = find_track(track_id, workspace.tracks)
-    asked = track.ranking.runs if runs is None else runs
-    if asked < track.ranking.runs:
-        raise UserError(f"{track.id} asks for {track.ranking.runs} runs; leave --runs out, or ask for more")
+    asked = runs_due(track, runs)
     entry = submission.load(folder, folder.name)
     voucher = Voucher(workspace, key)
     voucher.demand(entry)
     with open_session(workspace, track, conditions, entry.name) as session:
         voucher.demand_request(session.request(entry))
         return _Verification(session, entry, voucher, asked, quiet=conditions.quiet).make()
+
+
+def runs_due(track: Track, runs: int | None) -> int:
+    """Verified runs that a verification takes; `runs`: as a maintainer asks. Raises UserError: too few."""
+    if runs is not None and runs < track.ranking.runs:
+        raise UserError(f"{track.id} asks for {track.ranking.runs} runs; leave --runs out, or ask for more")
+    return track.ranking.runs if runs is None else runs
 
 
 class _Verification:

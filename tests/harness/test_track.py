@@ -151,6 +151,31 @@ def test_absent_targets_and_gates(load):
     assert track.gates.parameters_max is None
 
 
+def test_tasks_to_go_on_to(load):
+    assert load(GPU).downstream is None
+    rules = load(GPU + '\n[downstream]\ntasks = ["hellaswag", "arc_easy"]\ncap_s = 60.0\n').downstream
+    assert (rules.tasks, rules.limit, rules.cap_s) == (("hellaswag", "arc_easy"), None, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("tasks = []\ncap_s = 1.0", "tasks must name 1 to 32 tasks"),
+        ('tasks = ["a", "a"]\ncap_s = 1.0', "every task once"),
+        ('tasks = ["../a"]\ncap_s = 1.0', "tasks must be names"),
+        ('tasks = ["a"]', "downstream.cap_s is missing"),
+        ('tasks = ["a"]\ncap_s = 0.0', "cap_s must be above zero"),
+        ('tasks = ["a"]\ncap_s = nan', "cap_s must be above zero"),
+        ('tasks = ["a"]\ncap_s = 1.0\nlimit = 0', "limit must be at least 1"),
+        ('tasks = ["a"]\ncap_s = 1.0\nshots = 5', "unknown key downstream.shots"),
+    ],
+)
+def test_tasks_that_make_no_sense(table, said, load):
+    with pytest.raises(UserError, match=said) as error:
+        load(f"{GPU}\n[downstream]\n{table}\n")
+    assert "\n" not in str(error.value)
+
+
 def test_several_processes_on_a_processor(load):
     resources = load(GPU.replace('"NVIDIA H100"', '"cpu"')).resources
     assert (resources.accelerator, resources.count, resources.threads) == ("cpu", 8, 12)

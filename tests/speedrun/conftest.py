@@ -65,6 +65,7 @@ def blink(workspace) -> str:
         ('id = "cpu-smoke"', 'id = "cpu-blink"'),
         ('dataset = "tales"', 'dataset = "letters"'),
         ("train_s = 8.0", "train_s = 600.0"),
+        ("load_s = 20.0", "load_s = 600.0"),
         ("targets = 65_536", "targets = 4_096"),
     ):
         assert old in track

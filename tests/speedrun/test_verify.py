@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 
 import msgspec
 import numpy as np
@@ -15,36 +14,21 @@ from leaderboard.signatures import Signer, signed_by
 from leaderboard.store import Store, signature_path
 from speedrun.verification import judge, record_news
 from speedrun.vouching import Voucher
+from tests.maintained import git, maintain, make_keys
 
 ALPHA = 0.01
 
 
-def git(folder, *arguments):
-    names = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false")
-    subprocess.run(["git", *names, *arguments], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
-    """The keys of a maintainer, `ada`, and of somebody else."""
-    folder = tmp_path_factory.mktemp("keys")
-    for name in ("ada", "eve"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", folder / name], check=True)
-    return folder
+    return make_keys(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture
 def checkout(workspace, blink, entry, keys):
     """The workspace as a git repository with a track, an entry and a maintainer, all of it committed."""
     entry("mine")
-    public = (keys / "ada.pub").read_text()
-    workspace.results.parent.mkdir(exist_ok=True)
-    (workspace.results.parent / "maintainers").write_text(f'ada@example.org namespaces="speedrun" {public}')
-    (workspace.root / ".gitignore").write_text("data/cache/\n")
-    git(workspace.root, "init", "-q")
-    git(workspace.root, "add", "-A")
-    git(workspace.root, "commit", "-q", "-m", "all of it")
-    return workspace
+    return maintain(workspace, keys)
 
 
 def edit_track(checkout, old, new):

@@ -1,0 +1,261 @@
+"""The cluster engine, Ray: the one module that imports it. Where a run goes, and what became of it.
+
+Seats are the bundles of one placement group, on a node each: a node runs one entry at a time, whatever else it has
+room for, and runs on one seat are runs on one machine. Ray puts a seat whose node is gone onto another one.
+
+Nothing is repeated by Ray itself: a run that it lost is made again by whoever asked for it, knowingly.
+"""
+
+import contextlib
+import logging
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.errors import UserError
+from leaderboard.text import plain
+from speedrun.cluster import task
+from speedrun.cluster.needs import TYPE_PREFIX, Needs, will_do
+
+HERE = "ray"  # the cluster that this machine belongs to, or that RAY_ADDRESS names
+REMOTE = "ray://"
+POLL_S = 0.2
+SETTLE_S = 10.0  # for nodes to hear of the last records; a node that is lost never will
+# What a node needs to make a run. The board, its records, tests and pages stay here.
+SHIPPED = ("speedrun", "harness", "leaderboard", "data", "template", ":(exclude)leaderboard/results")
+_INSTALL = "pip install -c constraints.txt -e '.[cluster]'"
+
+
+class LostError(Exception):
+    """A run's node or process is gone; nobody knows how far it was. In words."""
+
+
+class Node(NamedTuple):
+    """A machine of the cluster."""
+
+    id: str
+    name: str  # its address, for people
+
+
+class Post:
+    """Takes what nodes say while they work; an actor, so that it can be reached from all of them."""
+
+    def __init__(self) -> None:
+        self._said: list[tuple[int, bytes]] = []
+
+    def put(self, seat: int, said: bytes) -> None:
+        self._said.append((seat, said))
+
+    def take(self) -> list[tuple[int, bytes]]:
+        said, self._said = self._said, []
+        return said
+
+
+def _carry_out(order: bytes, post: Any, seat: int) -> bytes:
+    return task.carry_out(order, lambda said: post.put.remote(seat, said))
+
+
+def _where() -> tuple[str, str]:
+    import ray
+
+    context = ray.get_runtime_context()
+    node_id: str = context.get_node_id()
+    # Several nodes may lie on one host, and share its address.
+    return node_id, f"{ray.util.get_node_ip_address()}/{node_id[:4]}"
+
+
+class Engine:
+    """A cluster that was joined; `join` makes it. Every method may be called from any thread."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        # Words on the way are worth no run: where they are lost with a node, new ones come.
+        self._post = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)(Post).remote()
+        self._run = ray.remote(max_retries=0)(_carry_out)
+        self._settle = ray.remote(num_cpus=0, max_retries=0)(task.settle)
+        self._locate = ray.remote(num_cpus=0, max_retries=0)(_where)
+        self._settling: list[Any] = []
+
+    def nodes(self) -> tuple[dict[str, float], ...]:
+        """What each living node has in all."""
+        return tuple(node["Resources"] for node in self._ray.nodes() if node["Alive"])
+
+    @contextlib.contextmanager
+    def seats(self, needs: Needs, count: int, wait: Callable[[], None]) -> Iterator[tuple["Seat", ...]]:
+        """So many seats, each on a node of its own, for as long as the block lasts.
+
+        wait: called while they are not all free yet, several times a second. It may raise.
+        """
+        from ray.util.placement_group import placement_group, remove_placement_group
+
+        group = placement_group([needs.bundle()] * count, strategy="STRICT_SPREAD")
+        try:
+            while not group.wait(timeout_seconds=POLL_S):
+                wait()
+            yield tuple(Seat(self, group, number, needs) for number in range(count))
+        finally:
+            with contextlib.suppress(Exception):
+                self._ray.wait(self._settling, num_returns=len(self._settling), timeout=SETTLE_S)
+            with contextlib.suppress(Exception):  # the cluster may be gone
+                remove_placement_group(group)
+
+    def heard(self) -> list[tuple[int, bytes]]:
+        """What was said since the last time: seat and words."""
+        try:
+            return list(self._ray.get(self._post.take.remote(), timeout=5))
+        except Exception:
+            return []
+
+    def _options(self, group: Any, seat: int) -> dict[str, Any]:
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        return {
+            "scheduling_strategy": PlacementGroupSchedulingStrategy(
+                placement_group=group, placement_group_bundle_index=seat
+            )
+        }
+
+
+class Seat:
+    """A place on a node, for one run at a time."""
+
+    def __init__(self, engine: Engine, group: Any, number: int, needs: Needs) -> None:
+        self.number = number
+        self._engine = engine
+        self._options = engine._options(group, number)
+        self._needs = needs
+
+    def node(self, wait: Callable[[], None]) -> Node:
+        """The node that it is on; waits until it is on one. wait: as for `run`. Raises LostError."""
+        where = self._wait(self._engine._locate.options(**self._options).remote(), wait)
+        return Node(*where)
+
+    def run(self, order: bytes, wait: Callable[[], None]) -> bytes:
+        """Makes a run and returns the node's answer.
+
+        wait: called several times a second meanwhile. What it raises ends the run.
+
+        Raises:
+            LostError: the node is gone, or the process that made the run.
+        """
+        running = self._engine._run.options(
+            **self._options, num_cpus=self._needs.cpus, num_gpus=self._needs.gpus
+        ).remote(order, self._engine._post, self.number)
+        answer: bytes = self._wait(running, wait)
+        return answer
+
+    def settle(self, run_id: str) -> None:
+        """Tells the node that the record is stored. Lost with the node: then it is sent once more, and known."""
+        with contextlib.suppress(Exception):
+            self._engine._settling.append(self._engine._settle.options(**self._options).remote(run_id))
+
+    def _wait(self, asked: Any, wait: Callable[[], None]) -> Any:
+        ray = self._engine._ray
+        try:
+            while not ray.wait([asked], timeout=POLL_S)[0]:
+                wait()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                ray.cancel(asked, force=True)
+            raise
+        try:
+            return ray.get(asked)
+        except ray.exceptions.RayTaskError:
+            raise  # raised by our own code there
+        except ray.exceptions.RayError as error:
+            raise LostError(_words(error)) from None
+
+
+@contextlib.contextmanager
+def join(address: str, root: Path) -> Iterator[Engine]:
+    """Joins the cluster, which gets the code of the checkout as its commit has it.
+
+    Args:
+        address: HERE, or `ray://HOST:PORT`.
+        root: of the checkout.
+
+    Raises:
+        UserError: Ray is not installed, nobody answers there, or the versions do not fit.
+    """
+    if address != HERE and not address.startswith(REMOTE):
+        raise UserError(
+            f"--on takes {HERE} (the cluster of this machine) or {REMOTE}HOST:PORT, not {plain(address, 80)}"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import ray
+    except ImportError:
+        raise UserError(f"runs on a cluster need Ray: {_INSTALL}") from None
+    with tempfile.TemporaryDirectory(prefix="speedrun-") as folder:
+        ship(root, Path(folder))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ray.init(
+                    address="auto" if address == HERE else address,
+                    runtime_env={"working_dir": folder},
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                )
+        except (ConnectionError, RuntimeError, OSError, ValueError) as error:
+            where = "here; start one with ray start --head" if address == HERE else f"at {plain(address, 80)}"
+            raise UserError(f"no Ray cluster answers {where} ({_words(error)})") from None
+        _hush()
+        try:
+            yield Engine(ray)
+        finally:
+            ray.shutdown()
+
+
+def _hush() -> None:
+    """Ray prints a page of internals for every node that is lost, and on standard output, where answers go.
+
+    We say it in a line. There is no public switch; a test kills a node and reads the answer.
+    """
+    with contextlib.suppress(Exception):
+        import ray._private.worker as driver
+
+        driver.print_to_stdstream = lambda *words, **options: None
+
+
+def ship(root: Path, folder: Path) -> None:
+    """Writes what nodes need of the checkout's commit into the folder. Raises UserError: git does not give it."""
+    with tempfile.TemporaryFile() as archive:
+        done = subprocess.run(
+            ["git", "archive", "--format=tar", "HEAD", *SHIPPED],
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=archive,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        if done.returncode != 0:
+            why = plain(done.stderr.decode(errors="replace"), 200)
+            raise UserError(f"nodes get the repository at its commit, and git does not give it: {why}")
+        archive.seek(0)
+        import tarfile
+
+        with tarfile.open(fileobj=archive) as packed:
+            packed.extractall(folder, filter="data")
+
+
+def enough(needs: Needs, engine: Engine) -> int:
+    """How many nodes could make such a run, were they free. Raises UserError: none."""
+    nodes = engine.nodes()
+    found = will_do(needs.bundle(), nodes)
+    if not found:
+        types = sorted({name.removeprefix(TYPE_PREFIX) for node in nodes for name in node if TYPE_PREFIX in name})
+        raise UserError(
+            f"none of the cluster's {len(nodes)} nodes has {needs.words()} (accelerator types there: "
+            f"{', '.join(types) or 'none'}); add one that has, or name another type: --accelerator-type"
+        )
+    return found
+
+
+def _words(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return plain(lines[0] if lines else type(error).__name__, 200)

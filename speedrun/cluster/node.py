@@ -1,0 +1,149 @@
+"""A run on a node of a cluster: `python -m speedrun.cluster.node` reads an order and says how it goes, line by line.
+
+The ordinary harness, in a process of its own beside the engine's: started from the code that the driver sent, under
+the device lock of this machine. It dies with the process that started it, and its sandbox with it.
+
+SPEEDRUN_NODE is where a node keeps data sets and runs in progress; else ~/.cache/speedrun. Not covered: a node that
+lies. Whoever runs one can make up any record, as on a machine of his own.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from harness import journal, submission
+from harness.errors import UserError
+from harness.events import Event, Noted, PhaseBegan
+from harness.first_record import first_record, scored_stream
+from harness.result import Record, Verdict
+from harness.run_request import RunRequest
+from harness.runner import run_entry
+from harness.submission import Submission
+from harness.syscalls import PR_SET_PDEATHSIG, prctl
+from harness.track import find_track
+from leaderboard.text import plain
+from speedrun.cluster import orders
+from speedrun.cluster.orders import Answer, Began, Failed, Made, Order, Refused, Said
+from speedrun.session import Conditions, LocalSession, open_session
+from speedrun.workspace import Workspace
+
+WORDS_CAP = 500  # characters of a line that goes over the network
+
+
+def home() -> Path:
+    """Where this node keeps what outlives a run."""
+    named = os.environ.get("SPEEDRUN_NODE")
+    return Path(named) if named else Path.home() / ".cache" / "speedrun"
+
+
+def carry_out(order: Order, workspace: Workspace) -> Answer:
+    """Makes the run. The record stays in the node's journal until the driver says that it is stored."""
+    try:
+        _at_full_priority()
+        workspace.cache.mkdir(parents=True, exist_ok=True)
+        late = _left_behind(order, workspace.cache)
+        track = find_track(order.track, workspace.tracks)
+        conditions = Conditions(
+            dataset=order.dataset, level=order.level, practice=order.practice, wait=order.wait, keep=0, quiet=True
+        )
+        with _entry(order, workspace) as entry, open_session(workspace, track, conditions, entry.name) as session:
+            assert isinstance(session, LocalSession)
+            request = session.request(
+                entry,
+                overrides=order.overrides,
+                practice=order.against,
+                seed=order.seed,
+                series=order.series,
+            )
+            record = _looked_at(request) if order.look else run_entry(request, _watch)
+            return Made(
+                record=_raw(record),
+                level=request.level,
+                against=request.practice,
+                late=tuple(map(_raw, late)),
+            )
+    except UserError as error:
+        return Refused(plain(str(error), WORDS_CAP))
+    except OSError as error:
+        return Refused(plain(f"{error.strerror or error} ({type(error).__name__})", WORDS_CAP))
+
+
+def _at_full_priority() -> None:
+    """Ray starts its workers niced, and a run would give way to anything else. Raises UserError: it has to stay so."""
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    if niceness > 0:
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, 0)
+        except PermissionError:
+            raise UserError(
+                f"the node's processes run at niceness {niceness}, where times are not worth much; start it with "
+                "RAY_worker_niceness=0"
+            ) from None
+
+
+def _raw(record: Record) -> msgspec.Raw:
+    """On one line, as everything that a node says."""
+    return msgspec.Raw(msgspec.json.encode(record))
+
+
+def _looked_at(request: RunRequest) -> Record:
+    return first_record(request, scored_stream(request).size - 1)
+
+
+@contextlib.contextmanager
+def _entry(order: Order, workspace: Workspace) -> Iterator[Submission]:
+    with TemporaryDirectory(prefix="order-", dir=workspace.cache) as folder:
+        yield submission.restore(order.entry, order.source, Path(folder) / order.entry)
+
+
+def _left_behind(order: Order, cache: Path) -> tuple[Record, ...]:
+    """Records of this entry and purpose that ended with a verdict, and which no driver has taken.
+
+    A run that was cut off is forgotten: the driver makes it again, and it counts against nobody.
+    """
+    found = []
+    for record in journal.recover(cache):
+        if record.verdict is Verdict.INTERRUPTED:
+            journal.settle(cache, record.run_id)
+        elif record.series is not None and order.series is not None and not order.look:
+            same = (record.entry.name, record.source.sha256, record.track.id, record.series.purpose)
+            if same == (order.entry, order.source.sha256, order.track, order.series.purpose):
+                found.append(record)
+    return tuple(found)
+
+
+def _watch(event: Event) -> None:
+    if isinstance(event, PhaseBegan):
+        say(Began(event.phase, event.limit_s))
+    elif isinstance(event, Noted):
+        say(orders.Noted(plain(event.text, WORDS_CAP)))
+
+
+def say(said: Said) -> None:
+    """One line to whoever started this process."""
+    sys.stdout.buffer.write(orders.encode(said) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def main() -> None:
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    starter = int(sys.argv[1])
+    if os.getppid() != starter:  # it died before we asked to be told
+        sys.exit(1)
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    root = Path(__file__).resolve().parents[2]
+    try:
+        answer: Said = carry_out(order, Workspace(root, home()))
+    except Exception as error:
+        answer = Failed(plain(f"{type(error).__name__}: {error}", WORDS_CAP))
+    say(answer)
+
+
+if __name__ == "__main__":
+    main()

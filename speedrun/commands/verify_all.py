@@ -1,0 +1,76 @@
+"""speedrun verify --all: the queue of a track worked off, one entry after the other here, or several on a cluster."""
+
+from pathlib import Path
+
+from harness import submission
+from harness.track import Track, find_track
+from speedrun import console, queue_reading, queue_words
+from speedrun.answers import Verified, VerifiedAll, VerifiedEntry
+from speedrun.commands.verify import runs_due, verify
+from speedrun.queue_work import plan, work_off, work_off_together
+from speedrun.recovery import recover
+from speedrun.session import Conditions, open_session
+from speedrun.signals import Interrupts
+from speedrun.vouching import Voucher
+from speedrun.workspace import Workspace
+
+
+def verify_all(
+    workspace: Workspace, track_id: str, *, key: Path, runs: int | None, limit: int | None, conditions: Conditions
+) -> VerifiedAll:
+    """Verifies whoever waits on the track, in the order of the queue; what ends one verification does not end the rest.
+
+    Asked again it goes on where it ended: what is settled waits no more, and verified runs that are there count.
+
+    Args:
+        key: the maintainer's, private or public.
+        runs: so many verified runs of each entry in all; None: as many as the track asks.
+        limit: at most so many verifications; None: all.
+
+    Raises:
+        UserError: what takes a person to mend (the key, the checkout, this machine), before anything runs.
+        KeyboardInterrupt: told to stop before the first verification had begun.
+    """
+    recover(workspace)
+    track = find_track(track_id, workspace.tracks)
+    due = runs_due(track, runs)
+    voucher = Voucher(workspace, key)
+    voucher.demand()
+    queue = queue_reading.read(workspace, track.id, due)
+    planned = plan(queue, limit)
+    if planned.now:
+        _demand_machine(workspace, track, planned.now[0].entry, voucher, conditions)
+
+    def say(words: str) -> None:
+        if not conditions.quiet:
+            console.note(words)
+
+    def verify_one(name: str) -> Verified:
+        return verify(workspace, name, track.id, key=key, runs=runs, conditions=conditions)
+
+    def tell(entry: VerifiedEntry, number: int) -> None:
+        say(f"{number} of {len(planned.now)}: {queue_words.outcome(entry)}")
+
+    say(queue_words.ahead(planned.now, track.id))
+    if conditions.crew is not None:
+        worked_off = work_off_together(planned.now, verify_one, tell, conditions.crew)
+    else:
+        with Interrupts():  # also between two verifications, so that it is said what is done and what is left
+            worked_off = work_off(planned.now, verify_one, tell)
+    return VerifiedAll(
+        track=track.id,
+        entries=(*worked_off.entries, *planned.impossible),
+        left=tuple(row.entry for row in (*worked_off.left, *planned.later)),
+        interrupted=worked_off.interrupted,
+        broken=queue.broken,
+    )
+
+
+def _demand_machine(workspace: Workspace, track: Track, name: str, voucher: Voucher, conditions: Conditions) -> None:
+    """Refuses what no verification could do on this machine; its devices are free again afterwards. Raises UserError.
+
+    name: of an entry that is to be verified.
+    """
+    entry = submission.load(submission.find(name, workspace.submissions), name)
+    with open_session(workspace, track, conditions, "the queue") as session:
+        voucher.demand_request(session.request(entry))

@@ -1,0 +1,300 @@
+"""Who makes which run on a crew's nodes, and what becomes of runs, nodes and records. No engine, and no sandbox."""
+
+import contextlib
+import itertools
+import threading
+from collections import Counter
+
+import msgspec
+import pytest
+
+from harness import submission
+from harness.errors import UserError
+from harness.result import Series, Verdict
+from harness.track import find_track
+from leaderboard.schema import decode
+from leaderboard.store import Store
+from speedrun.cluster import batch
+from speedrun.cluster.crew import MOST_LOSSES, Call
+from speedrun.cluster.engine import LostError
+from speedrun.cluster.orders import Failed, Refused
+from speedrun.cluster.watching import Watch
+from speedrun.session import Conditions, open_session
+
+SERIES = Series(id="20261121-141530-runs-mine-3f9a", purpose="runs")
+
+
+@pytest.fixture
+def mine(workspace, entry):
+    return submission.load(entry("mine"), "mine")
+
+
+@pytest.fixture
+def track(workspace, blink):
+    return find_track(blink, workspace.tracks)
+
+
+def stored(workspace):
+    return Store(workspace.results).load().records
+
+
+def one_run(crew, workspace, track, mine):
+    with open_session(workspace, track, Conditions(crew=crew), mine.name) as session:
+        return session.run(session.request(mine, series=SERIES), "run 1 of 1")
+
+
+@pytest.fixture
+def run_batch(workspace, track, mine, crew, monkeypatch):
+    """`speedrun run --on`, with pretended nodes."""
+
+    def run(behaviour, runs, seats=4, **options):
+        made = []
+
+        @contextlib.contextmanager
+        def call(workspace, track, wanted, watch, *, seats: int):
+            made.append(crew(behaviour, min(count, seats), watch))
+            yield made[0]
+
+        count = seats
+        monkeypatch.setattr(batch, "call", call)
+        options = {"overrides": {}, **options}
+        answer = batch.run_batch(workspace, mine, track, Conditions(quiet=True), Call("ray"), runs=runs, **options)
+        return answer, made[0] if made else None
+
+    return run
+
+
+def test_two_hundred_runs_with_nodes_lost_on_the_way_are_each_stored_once(run_batch, workspace, made):
+    numbers, lost = itertools.count(1), []
+
+    def behave(seat, order):
+        if order.look:
+            return made(order)
+        number = next(numbers)
+        if number % 7 == 0:  # before it began, or when it had ended and nobody had heard
+            if number % 2:
+                made(order)
+            lost.append(order.job)
+            raise LostError("the node died")
+        return made(order)
+
+    answer, crew = run_batch(behave, 200)
+    assert len(lost) > 25
+    assert len(stored(workspace)) == len(answer.records) == 200
+    assert len({run.run_id for run in stored(workspace)}) == 200
+    asked = Counter(order.job for seat in crew.seats for order in seat.orders if not order.look)
+    assert {f"mine, run {number} of 200" for number in range(1, 201)} == asked.keys()
+    assert asked - Counter(lost) == dict.fromkeys(asked, 1)  # made again only where it was lost
+    assert {run.series for run in stored(workspace)} == {answer.records[0].series}
+    assert sum(len(seat.settled) for seat in crew.seats) == 200
+    assert (crew.watch.done, crew.watch.queued, crew.watch.running) == (200, 0, 0)
+
+
+def test_who_starts_it_again_goes_on_with_what_is_stored(run_batch, workspace, made):
+    ended = itertools.count(1)
+
+    def dies(seat, order):
+        if not order.look and next(ended) > 12:
+            raise MemoryError("as if the driver were killed")
+        return made(order)
+
+    with pytest.raises(MemoryError):
+        run_batch(dies, 30)
+    there = {run.run_id for run in stored(workspace)}
+    assert len(there) == 12
+    answer, crew = run_batch(lambda seat, order: made(order), 30, resume=True)
+    assert len(answer.records) == len(stored(workspace)) == 30
+    assert there < {record.run_id for record in answer.records}
+    assert len({run.series.id for run in stored(workspace)}) == 1
+    assert sum(not order.look for seat in crew.seats for order in seat.orders) == 18
+    # All are there: nothing is left to run, and no node is called.
+    assert run_batch(lambda seat, order: Refused("no"), 30, resume=True)[1] is None
+
+
+def test_there_is_nothing_to_go_on_with_of_other_settings(run_batch, made):
+    run_batch(lambda seat, order: made(order), 2)
+    with pytest.raises(UserError, match=r"no runs of mine .* leave --resume out"):
+        run_batch(lambda seat, order: made(order), 4, resume=True, overrides={"tokens": "5"})
+
+
+def test_where_time_decides_one_node_makes_all_runs(workspace, mine, monkeypatch):
+    seen = []
+
+    @contextlib.contextmanager
+    def call(workspace, track, wanted, watch, *, seats):
+        seen.append(seats)
+        raise UserError("enough seen")
+        yield
+
+    monkeypatch.setattr(batch, "call", call)
+    for name in ("4090-val-3.0", "cpu-smoke"):
+        track = find_track(name, workspace.tracks)
+        with pytest.raises(UserError, match="enough seen"):
+            batch.run_batch(workspace, mine, track, Conditions(quiet=True), Call("ray"), runs=9, overrides={})
+    assert seen == [1, 9]
+
+
+def test_a_run_that_fells_five_nodes_is_given_up_and_says_where_to_look(crew, workspace, track, mine, made):
+    def behave(seat, order):
+        if order.look:
+            return made(order)
+        raise LostError("out of memory")
+
+    crew = crew(behave, 2)
+    with pytest.raises(UserError, match=rf"lost {MOST_LOSSES} times \(out of memory\)"):
+        one_run(crew, workspace, track, mine)
+    assert stored(workspace) == ()
+
+
+def test_a_lost_run_goes_to_another_node_and_says_so(crew, workspace, track, mine, made):
+    def behave(seat, order):
+        if seat.number == 0 and not order.look:
+            raise LostError("the node died")
+        return made(order)
+
+    watch = Watch("a test")
+    crew = crew(behave, 2, watch)
+    with open_session(workspace, track, Conditions(crew=crew), mine.name) as session:
+        request = session.request(mine, series=SERIES)
+        assert session.machine == "node-0"
+        record = session.run(request).record
+        assert session.machine == "node-1"
+    assert record.verdict is Verdict.OK
+    assert watch.notes == ["mine is made again: the node died"]
+    # The node that took over was asked first whether it will do.
+    assert [order.look for order in crew.seats[1].orders] == [True, False]
+
+
+def test_a_run_that_was_stopped_with_its_node_is_made_again_and_counts_against_nobody(
+    crew, workspace, track, mine, made
+):
+    ends = iter((Verdict.INTERRUPTED, Verdict.OK))
+
+    def behave(seat, order):
+        return made(order) if order.look else made(order, verdict=next(ends))
+
+    crew = crew(behave)
+    assert one_run(crew, workspace, track, mine).record.verdict is Verdict.OK
+    assert [run.verdict for run in stored(workspace)] == [Verdict.OK]
+    assert len(crew.seats[0].settled) == 2  # the node forgets both
+
+
+def test_a_run_that_ended_badly_is_not_made_again(crew, workspace, track, mine, made):
+    def behave(seat, order):
+        return made(order) if order.look else made(order, verdict=Verdict.CRASHED)
+
+    crew = crew(behave)
+    assert one_run(crew, workspace, track, mine).record.verdict is Verdict.CRASHED
+    assert [order.look for order in crew.seats[0].orders] == [True, False]
+
+
+def test_a_node_that_refuses_is_left_out(crew, workspace, track, mine, made):
+    def behave(seat, order):
+        return Refused("the track needs 2 CPU threads (here: 1)") if seat.number == 0 else made(order)
+
+    crew = crew(behave, 2)
+    for _ in range(3):
+        one_run(crew, workspace, track, mine)
+    assert len(crew.seats[0].orders) == 1
+    assert len(stored(workspace)) == 3
+
+
+def test_when_every_node_refuses_all_their_reasons_are_told(crew, workspace, track, mine):
+    crew = crew(lambda seat, order: Refused(f"no data on {seat.number}"), 2)
+    with pytest.raises(UserError, match=r"node host-0: no data on 0; node host-1: no data on 1"):
+        one_run(crew, workspace, track, mine)
+
+
+def test_a_fault_of_ours_on_a_node_is_one_line(crew, workspace, track, mine, made):
+    def behave(seat, order):
+        return made(order) if order.look else Failed("ValueError: oh")
+
+    with pytest.raises(UserError, match="internal error on node host-0: ValueError: oh"):
+        one_run(crew(behave), workspace, track, mine)
+
+
+def test_what_a_node_sends_instead_of_a_record_is_refused(crew, workspace, track, mine, made):
+    def behave(seat, order):
+        good = made(order)
+        return good if order.look else msgspec.structs.replace(good, record=msgspec.Raw(b'{"schema": 1}'))
+
+    with pytest.raises(UserError, match="a node sent a record that is none"):
+        one_run(crew(behave), workspace, track, mine)
+    assert stored(workspace) == ()
+
+
+def test_records_that_an_earlier_driver_did_not_fetch_are_stored_and_forgotten_by_the_node(
+    crew, workspace, track, mine, made
+):
+    def behave(seat, order):
+        if order.look:
+            return made(order)
+        left = decode(bytes(made(order, loss_nats=1.25).record))
+        return made(order, late=[left])
+
+    crew = crew(behave)
+    one_run(crew, workspace, track, mine)
+    assert sorted(run.score.loss_nats for run in stored(workspace)) == [1.25, 1.5]
+    assert sorted(crew.seats[0].settled) == sorted(run.run_id for run in stored(workspace))
+
+
+def test_one_run_is_not_counted_twice(crew, workspace, track, mine, made):
+    kept = {}
+
+    def behave(seat, order):
+        return kept.setdefault(order.look, made(order))
+
+    crew = crew(behave)
+    one_run(crew, workspace, track, mine)
+    with pytest.raises(UserError, match="came twice"):
+        one_run(crew, workspace, track, mine)
+    assert len(stored(workspace)) == 1
+
+
+def test_a_session_stays_on_its_node(crew, workspace, track, mine, made):
+    crew = crew(lambda seat, order: made(order), 3)
+    with open_session(workspace, track, Conditions(crew=crew), mine.name) as session:
+        request = session.request(mine, series=SERIES)
+        for _ in range(5):
+            session.run(request)
+    assert [sum(not order.look for order in seat.orders) for seat in crew.seats] == [5, 0, 0]
+
+
+def test_told_to_stop_the_waiting_ends_and_what_is_stored_stays(run_batch, workspace, made):
+    runs = itertools.count(1)
+
+    def behave(seat, order):
+        if not order.look and next(runs) == 5:
+            seat.crew.interrupts.came = True
+        return made(order)
+
+    answer, _ = run_batch(behave, 50, seats=1)
+    assert answer.interrupted
+    assert answer.exit_code == 130
+    assert len(answer.records) == len(stored(workspace)) == 5
+
+
+def test_told_to_stop_before_anything_ended_there_is_no_answer(run_batch, workspace, made):
+    def behave(seat, order):
+        seat.crew.interrupts.came = True
+        return made(order)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(behave, 50)
+    assert stored(workspace) == ()
+
+
+def test_threads_share_seats_without_two_runs_on_one(crew, workspace, track, mine, made):
+    crew = crew(lambda seat, order: made(order), 3)
+    barrier = threading.Barrier(6)
+
+    def work():
+        barrier.wait()
+        one_run(crew, workspace, track, mine)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(stored(workspace)) == 6  # PretendSeat asserts that it makes one at a time
