@@ -28,6 +28,7 @@ from harness.downstream_text import encoder
 from harness.evaluation import BadOutput, Stream
 from harness.events import Event, Noted, PhaseBegan, Ticked
 from harness.parts import Opened, greet, open_part
+from harness.privacy import anonymous
 from harness.protocol import printable
 from harness.result import NOTE_LENGTH, Downstream, Verdict
 from harness.run_request import RunRequest
@@ -79,6 +80,7 @@ def evaluate(
         OSError: something can't be written.
     """
     protect_parent()
+    observe(PhaseBegan("downstream", None))  # loading may fetch, which takes as long as the hub takes
     tasks = Tasks(wanted.tasks, wanted.include)
     return _Evaluation(kept, wanted, tasks, observe, clock or MonotonicClock(), launch, draw_seed, forget).make()
 
@@ -116,19 +118,28 @@ class _Evaluation:
 
     def make(self) -> Downstream:
         try:
-            read_kib = page_cache.paged_in_kib()
-            self._score()
-            if page_cache.told(read_kib, page_cache.paged_in_kib()):
-                staged = (self._kept.ground / name for name in ("boot", "submission", "artifact"))
-                self._forget((*SYSTEM_TREES, *Interpreter.current().trees, *staged))
-            findings = self._ask_twin()
+            with self._forgetting():  # for the twin, and for whoever comes after it
+                self._score()
+            with self._forgetting():
+                findings = self._ask_twin()
             if not all(finding.honest for finding in findings.values()):
                 raise _Disagreement(downstream_twin.explain(findings))
         except (Ending, BadOutput, _Disagreement) as ending:
-            return Downstream(note=printable(str(ending), NOTE_LENGTH))
+            return Downstream(note=printable(anonymous(str(ending)), NOTE_LENGTH))
         twins = {task: finding.report for task, finding in findings.items()}
         found = self._tasks.results(twins, self._wanted.limit)
         return Downstream(tasks=found, note="" if found else "lm-eval gave no number for any of the tasks")
+
+    @contextlib.contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """What a sandbox makes the machine read may be a note, however the sandbox ended (harness/page_cache.py)."""
+        read_kib = page_cache.paged_in_kib()
+        try:
+            yield
+        finally:
+            if page_cache.told(read_kib, page_cache.paged_in_kib()):
+                staged = (self._kept.ground / name for name in ("boot", "submission", "artifact"))
+                self._forget((*SYSTEM_TREES, *Interpreter.current().trees, *staged))
 
     def _score(self) -> None:
         """Everything that lm-eval asks, by a sandbox that has seen nothing but the artifact."""

@@ -10,6 +10,7 @@ import io
 import logging
 import math
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,15 @@ from harness.downstream_rows import Said, Text
 from harness.errors import UserError, nearest
 from harness.evaluation import Stream
 from harness.protocol import printable
-from harness.result import MOST_METRICS, MOST_TASKS, NAME_LENGTH, DownstreamMetric, DownstreamTask, TwinReport
+from harness.result import (
+    MOST_METRICS,
+    MOST_SCORE,
+    MOST_TASKS,
+    NAME_LENGTH,
+    DownstreamMetric,
+    DownstreamTask,
+    TwinReport,
+)
 
 INSTALL = "pip install -c constraints.txt -e '.[downstream]'"
 SHOTS_SEED = 1234  # lm-eval's own, for the examples before a question
@@ -71,8 +80,10 @@ class Tasks:
             if include is not None and not include.is_dir():
                 raise UserError(f"there is no folder {include}; --include takes one with task files of lm-eval")
             manager = None
+            self._own = frozenset[str]()  # names that the folder has, whether lm-eval has them or not
             if include is not None:  # lm-eval's own index of 14,000 tasks takes seconds
                 manager = _index(TaskManager, include, defaults=False)
+                self._own = frozenset(manager.all_tasks)
             if manager is None or not set(names) <= set(manager.all_tasks):
                 manager = _index(TaskManager, include, defaults=True)
             if unknown := [name for name in names if name not in manager.all_tasks]:
@@ -150,7 +161,8 @@ class Tasks:
                 continue
             tasks.append(
                 DownstreamTask(
-                    name=_line(name),
+                    name=_name(name),
+                    own=name in self._own,
                     version=_line(str(found["versions"].get(name, ""))),
                     lm_eval=_line(version),
                     documents=documents,
@@ -180,17 +192,22 @@ def _metrics(result: Mapping[str, Any]) -> tuple[DownstreamMetric, ...]:
             continue
         name = metric if chosen == "none" else f"{metric},{chosen}"
         stderr = _number(result.get(f"{metric}_stderr,{chosen}"))
-        found.append(DownstreamMetric(name=_line(name), value=value, stderr=stderr))
+        found.append(DownstreamMetric(name=_name(name), value=value, stderr=stderr))
     return tuple(found[:MOST_METRICS])
 
 
+def _name(text: str) -> str:
+    """As a record takes it: no blanks, and nothing that separates names elsewhere."""
+    return re.sub(r"[^!-~]|[=;]", "_", text)[:NAME_LENGTH] or "_"
+
+
 def _number(value: Any) -> float | None:
-    """A finite number; None: it is none."""
+    """A number that a record takes; None: it is none."""
     try:
         number = math.nan if isinstance(value, str) else float(value)
     except (TypeError, ValueError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= MOST_SCORE else None
 
 
 def _model(encode: Callable[[str], Stream], separator: int | None, score: Score) -> Any:

@@ -6,6 +6,7 @@ under `declared` and `curve`. Units are in the names: `_s` seconds, `_nats` natu
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal
@@ -289,12 +290,20 @@ NAME_LENGTH = 100  # characters of a task's or a metric's name
 NOTE_LENGTH = 1_000
 
 
+MOST_SCORE = 1e100  # perplexities grow large, and a mean over runs must stay a number
+_DOWNSTREAM_NAME = re.compile(r"(?:(?![=;])[!-~])+")
+
+
 class DownstreamMetric(_Part, frozen=True, kw_only=True):
     """One number of a task."""
 
     name: str  # lm-eval's, e.g. acc_norm; behind a comma its filter, where it is not the plain one
     value: float
     stderr: float | None = None  # lm-eval's own; None: it gives none
+
+    def __post_init__(self) -> None:
+        if not abs(self.value) <= MOST_SCORE or not 0 <= (self.stderr or 0.0) <= MOST_SCORE:
+            raise ValueError("a downstream score and its error are numbers of a size that a score can have")
 
 
 class DownstreamTask(_Part, frozen=True, kw_only=True):
@@ -305,6 +314,7 @@ class DownstreamTask(_Part, frozen=True, kw_only=True):
     """
 
     name: str
+    own: bool = False  # out of a file of whoever asked, which may bear the name of another task
     version: str  # of the task, as its file says
     lm_eval: str  # version of the library
     documents: int  # that were asked
@@ -317,12 +327,14 @@ class DownstreamTask(_Part, frozen=True, kw_only=True):
         if not 1 <= len(self.metrics) <= MOST_METRICS:
             raise ValueError(f"a downstream task has 1 to {MOST_METRICS} metrics")
         names = (self.name, *(metric.name for metric in self.metrics))
-        if not all(1 <= len(name) <= NAME_LENGTH for name in names):
-            raise ValueError(f"the name of a downstream task or metric has 1 to {NAME_LENGTH} characters")
+        if not all(1 <= len(name) <= NAME_LENGTH and _DOWNSTREAM_NAME.fullmatch(name) for name in names):
+            raise ValueError(
+                f"the name of a downstream task or metric has 1 to {NAME_LENGTH} characters of ASCII, no blank, = or ;"
+            )
         if max(len(self.version), len(self.lm_eval)) > NAME_LENGTH:
             raise ValueError(f"the version of a downstream task has at most {NAME_LENGTH} characters")
-        if not self.documents >= 1:
-            raise ValueError("a downstream task has at least one document")
+        if not (self.documents >= 1 and (self.limit is None or self.limit >= 1) and (self.shots or 0) >= 0):
+            raise ValueError("a downstream task has a document, a limit from 1 on, and no less than no example")
         if self.twin is not None and self.twin.kind != "honest":
             raise ValueError("where the twin does not agree there are no downstream scores")
 

@@ -106,6 +106,8 @@ class _Run:
         self.forget = forget
         self.read_kib: float | None = None  # by the machine, when scored text was shown to a sandbox; None: not yet
         self.cold = False  # the twin starts with nothing in memory
+        self.impatient = False  # somebody asked to stop when the verdict stood already
+        self.calibrated = False  # after the run
         self.began_s = clock.now()
         self.phase: Phase = "start"
         self.phase_began_s = self.began_s
@@ -357,6 +359,7 @@ class _Run:
             self._note(sample_s=self.clock.now() - began_s)
             self._update(samples=samples.told(started, data.text))
         except (Exception, KeyboardInterrupt) as error:
+            self.impatient = isinstance(error, KeyboardInterrupt)
             self.observe(Noted(f"no samples of what the model says: {type(error).__name__}"))
 
     def _go_on_to_tasks(self) -> None:
@@ -364,8 +367,12 @@ class _Run:
         rules, score_ = self.track.downstream, self.record.score
         if rules is None or score_ is None:
             return
+        if self.impatient:  # who asked once to stop is not heard again
+            self._update(downstream=Downstream(note="no scores on tasks: told to stop before them"))
+            return
         with contextlib.suppress(OSError):
             journal.write(self.folder, self.record)
+        self._calibrate_after()  # of the run: not an hour later, on a card that the tasks have heated
         try:
             from harness.downstream import Kept, Wanted, evaluate
 
@@ -488,6 +495,9 @@ class _Run:
 
     def _calibrate_after(self) -> None:
         """However the run ended: a machine that slowed down is seen in the runs that were late, too."""
+        if self.calibrated:
+            return
+        self.calibrated = True
         report = self.record.hardware
         if report is None or self.record.verdict is Verdict.INTERRUPTED:
             return

@@ -19,6 +19,8 @@ class TaskMean(NamedTuple):
     task: str
     metric: str
     value: float
+    limit: int | None  # of its documents; None: all
+    own: bool  # a task file of whoever asked
 
 
 class Line(NamedTuple):
@@ -43,18 +45,33 @@ def main_metric(task: DownstreamTask) -> DownstreamMetric:
 def means(runs: Iterable[Downstream | None]) -> tuple[TaskMean, ...]:
     """Over those runs that have scores, in the order in which tasks come first; numbers of one kind only.
 
-    The same task in another version, or asked by other documents or examples, is another task.
+    Asked in another version, by other documents or examples, a task has numbers of another kind. Of several kinds that
+    with the most documents is taken.
     """
-    found: dict[tuple[str, str, str, int | None, int | None], list[float]] = {}
+    found: dict[tuple[tuple[str, bool], int, str, str, int | None, int | None], list[float]] = {}
     for run in runs:
         for task in run.tasks if run is not None else ():
             metric = main_metric(task)
-            kind = (task.name, metric.name, task.version, task.limit, task.shots)
+            named = (task.name, task.own)
+            kind = (named, task.documents, metric.name, task.version, task.limit, task.shots)
             found.setdefault(kind, []).append(metric.value)
-    latest: dict[str, TaskMean] = {}  # of a task that was asked in several ways, the last one
-    for (name, metric_name, *_), values in found.items():
-        latest[name] = TaskMean(name, metric_name, sum(values) / len(values))
-    return tuple(latest.values())
+    widest: dict[tuple[str, bool], tuple[int, TaskMean]] = {}
+    for (named, documents, metric_name, _, limit, _), values in found.items():
+        if named not in widest or documents > widest[named][0]:
+            name, own = named
+            widest[named] = (documents, TaskMean(name, metric_name, sum(values) / len(values), limit, own))
+    return tuple(mean for _, mean in widest.values())
+
+
+def title(name: str, *, own: bool) -> str:
+    """A task's name, marked where it is not lm-eval's own task of that name."""
+    return plain(name, 60) + (" (own)" if own else "")
+
+
+def cell(mean: TaskMean) -> str:
+    """E.g. "0.3133 acc_norm", or "0.3133 acc_norm, first 100"."""
+    first = "" if mean.limit is None else f", first {mean.limit:,}"
+    return f"{number(mean.value)} {plain(mean.metric, 30)}{first}"
 
 
 def lines(downstream: Downstream | None) -> Iterator[Line]:
@@ -63,7 +80,7 @@ def lines(downstream: Downstream | None) -> Iterator[Line]:
         first = f", the first {task.limit:,}" if task.limit is not None else ""
         for metric in task.metrics:
             yield Line(
-                task=plain(task.name, 60),
+                task=title(task.name, own=task.own),
                 metric=plain(metric.name, 60),
                 value=number(metric.value),
                 stderr="" if metric.stderr is None else number(metric.stderr),

@@ -134,7 +134,11 @@ def _downstream(downstream: Downstream | None) -> str | None:
     """`task metric=value; …` with every number, to be split by programs; None: there are none."""
     if downstream is None or not downstream.tasks:
         return None
-    numbers = ((task.name, metric.name, metric.value) for task in downstream.tasks for metric in task.metrics)
+    numbers = (
+        (task.name + ("(own)" if task.own else ""), metric.name, metric.value)
+        for task in downstream.tasks
+        for metric in task.metrics
+    )
     return "; ".join(f"{plain(task, 60)} {plain(metric, 60)}={value!r}" for task, metric, value in numbers)
 
 

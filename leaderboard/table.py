@@ -4,13 +4,13 @@ Every text from here is one line without control characters. It may still hold w
 markup: escaping is up to whoever prints it.
 """
 
-import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from harness.result import Author
-from leaderboard.downstream import number as score
+from leaderboard import downstream
 from leaderboard.history import History
 from leaderboard.ranking import Row, Section
 from leaderboard.text import plain
@@ -64,8 +64,8 @@ def others(more: int) -> str:
 
 def columns(section: Section) -> tuple[Column[Row], ...]:
     """The columns of this section's table: before the tier one for each of the first tasks."""
-    tasks = dict.fromkeys(task.task for row in section.rows for task in row.downstream)
-    shown = [_task_column(name) for name in itertools.islice(tasks, MOST_TASKS)]
+    asked = Counter((task.task, task.own) for row in section.rows for task in row.downstream)
+    shown = [_task_column(name, own) for (name, own), _ in asked.most_common(MOST_TASKS)]
     place = next(index for index, column in enumerate(COLUMNS) if column.key == "tier")
     return filled((*COLUMNS[:place], *shown, *COLUMNS[place:]), section.rows)
 
@@ -132,14 +132,15 @@ def _rank(row: Row) -> str:
     return f"{row.rank} {NEAR}" if row.near else str(row.rank)
 
 
-def _task_column(task: str) -> Column[Row]:
-    """The mean of a task's own number, and which one that is: rows may differ."""
+def _task_column(task: str, own: bool) -> Column[Row]:
+    """The mean of a task's own number, which one that is, and of how many documents: rows may differ."""
 
     def show(row: Row) -> str:
-        found = next((mean for mean in row.downstream if mean.task == task), None)
-        return "" if found is None else f"{score(found.value)} {plain(found.metric, 30)}"
+        found = next((mean for mean in row.downstream if (mean.task, mean.own) == (task, own)), None)
+        return "" if found is None else downstream.cell(found)
 
-    return Column(f"{TASK_KEY}{task}", plain(task, 40) or NOTHING, "right", show, optional=True)
+    name = downstream.title(task, own=own)
+    return Column(f"{TASK_KEY}{name}", name, "right", show, optional=True)
 
 
 COLUMNS: tuple[Column[Row], ...] = (

@@ -21,7 +21,13 @@ On = Annotated[
 ]
 Nodes = Annotated[
     int | None,
-    typer.Option("--nodes", metavar="N", min=1, max=10_000, help="With --on: at most so many nodes at once."),
+    typer.Option(
+        "--nodes",
+        metavar="N",
+        min=1,
+        max=10_000,
+        help="With --on: so many nodes at once, waited for; default: those that are free.",
+    ),
 ]
 AcceleratorType = Annotated[
     str | None,

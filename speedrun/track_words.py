@@ -75,6 +75,11 @@ def facts(track: Track) -> list[Fact]:
         found.append(Fact("tokens", f"trained on at least {declared:,}, as the entry declares"))
     found.append(Fact("ranked by", _ranked_by(track)))
     found.append(Fact("new record", _record(track)))
+    if track.downstream is not None:
+        limit = track.downstream.limit
+        many = "all documents" if limit is None else f"the first {limit:,} documents each"
+        tasks = ", ".join(plain(task, 60) for task in track.downstream.tasks)
+        found.append(Fact("beside it", f"{tasks} ({many}), by lm-eval after the verdict; never ranked"))
     found.append(Fact("version", str(track.version)))
     return found
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from harness.result import Record
-from leaderboard.downstream import number as score
+from leaderboard.downstream import cell, title
 from leaderboard.ranking import Row, Section
 from leaderboard.schema import Summary
 from leaderboard.site.contents import Contents
@@ -112,9 +112,7 @@ def _standing(section: Section, row: Row) -> Standing:
         of=f"of {ranked:,}" if row.rank is not None else "",
         measure=measure,
         hardware=plain(section.hardware, 120),
-        tasks=", ".join(
-            f"{plain(mean.task, 40)} {score(mean.value)} {plain(mean.metric, 30)}" for mean in row.downstream[:_TASKS]
-        ),
+        tasks=", ".join(f"{title(mean.task, own=mean.own)} {cell(mean)}" for mean in row.downstream[:_TASKS]),
         note=plain(row.note, 400),
         first=row.rank == 1,
     )

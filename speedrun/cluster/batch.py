@@ -16,7 +16,7 @@ from speedrun import console
 from speedrun.answers import Ran
 from speedrun.cluster import watching
 from speedrun.cluster.crew import Call, call
-from speedrun.session import Conditions, Stored, open_session
+from speedrun.session import ASKED, Conditions, Stored, open_session
 from speedrun.standings import on_board
 from speedrun.workspace import Workspace
 
@@ -46,7 +46,9 @@ def run_batch(
         UserError: nothing to go on with; what keeps a crew from being called or a run from starting.
         KeyboardInterrupt: told to stop before the first run had ended.
     """
-    made = _made(workspace, entry, track, overrides) if resume else []
+    quiet = conditions.quiet
+    conditions = replace(conditions, quiet=quiet or json)  # events are all that a reader of JSON gets on the way
+    made = _made(workspace, entry, track, conditions, overrides) if resume else []
     series = made[0].series if made and made[0].series is not None else _new_series(entry)
     if made and not conditions.quiet:
         console.note(f"series {series.id}: {len(made)} of {runs} runs are there already")
@@ -55,7 +57,7 @@ def run_batch(
     interrupted = False
     if todo:
         title = f"{entry.name} on {track.id}, series {series.id}"
-        with watching.choose(title, total=len(todo), quiet=conditions.quiet, json=json) as watch:
+        with watching.choose(title, total=len(todo), quiet=quiet, json=json) as watch:
             seats = 1 if track.objective == "fastest-to-loss" else len(todo)
             with call(workspace, track, wanted, watch, seats=seats) as crew:
                 manned, lock = replace(conditions, crew=crew), threading.Lock()
@@ -74,6 +76,8 @@ def run_batch(
                     if not stored:
                         raise
                 interrupted = crew.interrupted
+    if not made and not stored:
+        raise KeyboardInterrupt
     return _answer(workspace, made, stored, runs, interrupted=interrupted)
 
 
@@ -82,14 +86,19 @@ def _new_series(entry: Submission) -> Series:
     return Series(id=f"{now:%Y%m%d-%H%M%S}-runs-{entry.name}-{secrets.token_hex(2)}", purpose="runs")
 
 
-def _made(workspace: Workspace, entry: Submission, track: Track, overrides: Mapping[str, str]) -> list[Summary]:
+def _made(
+    workspace: Workspace, entry: Submission, track: Track, conditions: Conditions, overrides: Mapping[str, str]
+) -> list[Summary]:
     """The runs of the latest series of this kind that ended with a verdict. Raises UserError: there is none."""
     alike = [
         run
         for run in Store(workspace.results, workspace.cache).load(track.id).records
         if run.series is not None
         and run.series.purpose == "runs"
-        and run.verdict is not Verdict.INTERRUPTED
+        and run.verdict not in (Verdict.INTERRUPTED, Verdict.INTERNAL_ERROR)
+        and run.dataset.id == (conditions.dataset or track.dataset)
+        and (ASKED in run.unranked_because) == conditions.practice
+        and conditions.level in (None, run.environment.sandbox.level)
         and (run.entry.name, run.source.sha256, run.overrides) == (entry.name, entry.source.sha256, dict(overrides))
         and run.track.sha256 == track.sha256
     ]

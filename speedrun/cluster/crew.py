@@ -19,7 +19,7 @@ import msgspec
 from data.prepare import Prepared
 from harness import repository
 from harness.errors import UserError
-from harness.result import Level, Record, Series, Verdict
+from harness.result import Level, Record, Series, Tier, Verdict
 from harness.run_request import RunRequest
 from harness.submission import Submission
 from harness.track import Track
@@ -36,6 +36,7 @@ from speedrun.workspace import Workspace
 
 MOST_LOSSES = 5  # of one run: after so many, it is more likely the run that fells its nodes
 IDLE_S = 0.05
+TELL_S = 10.0  # without any node, until it is told
 
 Job = TypeVar("Job")
 
@@ -43,11 +44,10 @@ Job = TypeVar("Job")
 class AnySeat(Protocol):
     """Where runs are made; `engine.Seat` is one."""
 
-    @property
-    def number(self) -> int: ...
-    def node(self, wait: Callable[[], None]) -> Node: ...
+    number: int
+
+    def node(self) -> Node | None: ...
     def run(self, order: bytes, wait: Callable[[], None]) -> bytes: ...
-    def settle(self, run_id: str) -> None: ...
 
 
 class StoppedError(KeyboardInterrupt):
@@ -59,7 +59,7 @@ class Call:
     """What the command line says about the cluster."""
 
     address: str  # engine.HERE, or ray://HOST:PORT
-    nodes: int | None = None  # at most so many at once; None: all that will do
+    nodes: int | None = None  # so many at once, waited for if need be; None: as many as will do and are free
     accelerator_type: str | None = None  # None: that of the track's accelerator
 
 
@@ -76,25 +76,26 @@ def call(
         UserError: the checkout is not its commit's, no cluster answers, or none of its nodes will do.
         KeyboardInterrupt: told to stop while nodes were waited for.
     """
-    demand_commit(workspace)
+    commit = demand_commit(workspace)
     asked = needs(track, wanted.accelerator_type)
-    with engine.join(wanted.address, workspace.root) as joined, Interrupts() as interrupts:
+    with engine.join(wanted.address, workspace.root, commit) as joined, Interrupts() as interrupts:
         interrupts.hold()  # every wait looks for itself, in whatever thread it is
         there = wanted.nodes or engine.enough(asked, joined)
         count = min(there, seats or there)
         watch.waiting(count, asked.words())
-        with joined.seats(asked, count, lambda: _look(interrupts)) as got:
+        with joined.seats(asked, count, lambda: _look(interrupts), exactly=wanted.nodes is not None) as got:
             yield Crew(workspace, got, watch, interrupts, joined.heard)
 
 
-def demand_commit(workspace: Workspace) -> None:
-    """Raises UserError for a checkout whose commit is not what would run here."""
+def demand_commit(workspace: Workspace) -> str:
+    """The commit of the checkout. Raises UserError where that is not what would run here."""
     commit, clean = repository.checkout(workspace.root)
     if commit is None or clean is not True:
         raise UserError(
             "nodes get the repository at its commit, and this checkout has changes that are not committed, or is no "
             "git repository; commit them (git status), or run it here without --on"
         )
+    return commit
 
 
 def _look(interrupts: Interrupts) -> None:
@@ -109,6 +110,7 @@ class _Place:
     seat: AnySeat
     node: Node | None = None  # None: not known, or lost
     refused: str = ""  # why it can't make these runs
+    losses: int = 0  # one after the other, of whatever was asked there
 
 
 @dataclass
@@ -173,25 +175,56 @@ class Crew:
             thread.result()
 
     def take(self) -> _Place:
-        """The next free seat that is on a node. Raises UserError: none is left that would make these runs."""
+        """The next free seat that is on a node; waits for one. Raises UserError: no node would make these runs."""
+        began_s, told = time.monotonic(), False
         while True:
+            if (found := self._free_one()) is not None:
+                return found
             with self._lock:
-                place = self._free.pop(0) if self._free else None
                 refused = [one.refused for one in self._places if one.refused]
-            if place is not None:
-                try:
-                    place.node = place.seat.node(self.wait)
-                    self.watch.seated(place.seat.number, place.node.name)
-                    return place
-                except LostError:
-                    self.give_back(place)
-                except BaseException:
-                    self.give_back(place)
-                    raise
-            elif len(refused) == len(self._places):
+            if len(refused) == len(self._places):
                 raise UserError(f"no node of the cluster can make these runs: {'; '.join(dict.fromkeys(refused))}")
+            if not told and self.watch.running == 0 and time.monotonic() - began_s > TELL_S:
+                told = True
+                self.watch.noted(None, "no node is there: waiting for one; Ctrl-C keeps what is stored")
             self.wait()
             time.sleep(IDLE_S)
+
+    def _free_one(self) -> _Place | None:
+        """A free seat that is on a node. One whose node is lost stays free: Ray may find it another."""
+        with self._lock:
+            free, self._free = self._free, []
+        try:
+            while free:
+                if self._is_there(free[0]):
+                    return free.pop(0)
+                self.give_back(free.pop(0))
+            return None
+        finally:
+            for place in free:
+                self.give_back(place)
+
+    def _is_there(self, place: _Place) -> bool:
+        try:
+            place.node = place.seat.node()
+        except LostError as error:
+            self.lost(place, str(error))
+            return False
+        if place.node is not None:
+            self.watch.seated(place.seat.number, place.node.name)
+        return place.node is not None
+
+    def lost(self, place: _Place, why: str) -> None:
+        """Notes that a seat's node or process is lost; too often, and it is left out."""
+        place.node = None
+        place.losses += 1
+        if place.losses >= MOST_LOSSES:
+            self.refuse(place, f"a node was lost {place.losses} times in a row: {why}")
+
+    def refuse(self, place: _Place, why: str) -> None:
+        """Leaves a seat out from here on."""
+        place.refused = why
+        self.watch.left_out(place.seat.number, f"{why}; it is left out")
 
     def give_back(self, place: _Place) -> None:
         """To the end of the line, so that others are tried first. One that refused is not asked again."""
@@ -208,20 +241,22 @@ class Crew:
                 return
             self._heard_s = now
         for seat, line in self.heard():
-            said = orders.decode(line)
+            try:
+                said = orders.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):  # a library that prints
+                continue
             if isinstance(said, Began):
                 self.watch.phase(seat, said.phase, said.limit_s)
             elif isinstance(said, Noted):
                 self.watch.noted(seat, said.words)
 
-    def keep(self, finished: Finished) -> Stored | None:
-        """Stores a record, once. None: it was stored before. Raises UserError."""
+    def keep(self, finished: Finished) -> Stored:
+        """Stores a record. Raises UserError, also where a node sends one twice."""
         with self._lock:
             if finished.record.run_id in self._known:
-                return None
-            stored = store(self.workspace, finished)
+                raise UserError(f"run {finished.record.run_id} came twice; its first record counts")
             self._known.add(finished.record.run_id)
-        return stored
+        return store(self.workspace, finished)
 
 
 class RemoteSession(Session):
@@ -232,6 +267,7 @@ class RemoteSession(Session):
         self._crew = crew
         self._manifest = find_dataset(workspace, conditions.dataset or track.dataset)
         self._against: tuple[str, ...] = ()  # what the node has against ranking
+        self._said = set[str]()  # what any node of this session had
         self._looked: str = ""  # the node that it has been asked of
         self._place: _Place | None = crew.take()
 
@@ -277,19 +313,16 @@ class RemoteSession(Session):
         return self._look(entry, overrides)
 
     def run(self, request: RunRequest, note: str = "", finish: Callable[[Record], Finished] = Finished) -> Stored:
-        order = self._order(request, look=False, note=note)
         losses = 0
         while True:
             place = self._seat(request.submission, request.overrides)
+            order = self._order(request, look=False, note=note)
             self._crew.watch.started(place.seat.number, order.job)
             try:
                 made = self._ask(place, order)
-                for late in made.late:
-                    self._keep(place, finish(_decoded(late)))
-                record = _decoded(made.record)
-                if record.verdict is Verdict.INTERRUPTED:
-                    place.seat.settle(record.run_id)
-                    raise LostError(f"{record.reason}, on its node")  # a host that is shut down asks first
+                record = self._demand_ordered(_decoded(made.record), order)
+                if record.verdict is Verdict.INTERRUPTED:  # a host that is shut down asks first
+                    raise LostError(f"{record.reason}, on its node")
             except LostError as error:
                 losses += 1
                 self._lost(place, order.job, str(error))
@@ -299,26 +332,41 @@ class RemoteSession(Session):
                         "speedrun run makes it here, where one can see why"
                     ) from None
                 continue
-            stored = self._keep(place, finish(record))
+            except _RefusedError as error:
+                self._refused(place, str(error))
+                continue
+            place.losses = 0
+            stored = self._crew.keep(finish(record))
             self._crew.watch.finished(place.seat.number, order.job, record)
-            if stored is None:
-                raise UserError(f"run {record.run_id} came twice from {self.machine}; its first record counts")
             return stored
-
-    def _keep(self, place: _Place, finished: Finished) -> Stored | None:
-        stored = self._crew.keep(finished)
-        place.seat.settle(finished.record.run_id)
-        return stored
 
     def _ask(self, place: _Place, order: Order) -> Made:
         """Raises LostError, and UserError: the node refuses, or failed by a fault of ours."""
-        answer = orders.decode(place.seat.run(orders.encode(order), self._crew.wait))
         name = place.node.name if place.node is not None else "a node"
+        try:
+            answer = orders.decode(place.seat.run(orders.encode(order), self._crew.wait))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise UserError(f"node {name} does not speak as it should: is its installation another version?") from None
         if isinstance(answer, Made):
             return answer
         if isinstance(answer, Refused):
             raise _RefusedError(f"node {name}: {answer.words}")
         raise UserError(f"internal error on node {name}: {getattr(answer, 'words', '')}")
+
+    def _demand_ordered(self, record: Record, order: Order) -> Record:
+        """The record, if it is of the run that was ordered. Raises UserError."""
+        fits = (
+            (record.entry.name, record.source) == (order.entry, order.source)
+            and (record.track.id, record.track.sha256) == (order.track, self.track.sha256)
+            and (record.series, record.overrides) == (order.series, order.overrides)
+            and record.tier is Tier.SELF_REPORTED
+            and not (record.ranked and (order.practice or order.against))
+        )
+        if not fits:
+            raise UserError(
+                f"{self.machine or 'a node'} sent the record of another run than {order.job}; it is not kept"
+            )
+        return record
 
     def _seat(self, entry: Submission, overrides: Mapping[str, str]) -> _Place:
         """A seat whose node will make runs like those before it."""
@@ -348,17 +396,21 @@ class RemoteSession(Session):
                 self._lost(place, order.job, str(error))
                 continue
             except _RefusedError as error:
-                place.refused = str(error)
-                self._crew.watch.noted(place.seat.number, f"{error}; it is left out")
-                self.close()
+                self._refused(place, str(error))
                 continue
+            place.losses = 0
             self.level, self._against = made.level, made.against
+            self._said.update(made.against)
             self._looked = self.machine
             return decode_summary(bytes(made.record))
 
     def _lost(self, place: _Place, job: str, why: str) -> None:
         self._crew.watch.lost(place.seat.number, job, why)
-        place.node = None
+        self._crew.lost(place, why)
+        self.close()
+
+    def _refused(self, place: _Place, why: str) -> None:
+        self._crew.refuse(place, why)
         self.close()
 
     def _order(self, request: RunRequest, *, look: bool, note: str) -> Order:
@@ -373,7 +425,7 @@ class RemoteSession(Session):
             level=self.level if self._looked else self.conditions.level,
             practice=self.conditions.practice,
             wait=self.conditions.wait,
-            against=() if look else request.practice[len(self._against) :],
+            against=() if look else tuple(why for why in request.practice if why not in self._said),
             overrides=request.overrides,
             seed=request.seed,
             series=request.series,

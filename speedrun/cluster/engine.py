@@ -8,14 +8,17 @@ Nothing is repeated by Ray itself: a run that it lost is made again by whoever a
 
 import contextlib
 import logging
+import math
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import UserError
+from harness.repository import quiet_environment
 from leaderboard.text import plain
 from speedrun.cluster import task
 from speedrun.cluster.needs import TYPE_PREFIX, Needs, will_do
@@ -23,9 +26,12 @@ from speedrun.cluster.needs import TYPE_PREFIX, Needs, will_do
 HERE = "ray"  # the cluster that this machine belongs to, or that RAY_ADDRESS names
 REMOTE = "ray://"
 POLL_S = 0.2
-SETTLE_S = 10.0  # for nodes to hear of the last records; a node that is lost never will
+PATIENCE_S = 20.0  # for as many nodes as there are to be free at once; then for fewer
 # What a node needs to make a run. The board, its records, tests and pages stay here.
-SHIPPED = ("speedrun", "harness", "leaderboard", "data", "template", ":(exclude)leaderboard/results")
+SHIPPED = (
+    *("speedrun", "harness", "leaderboard", "data", "template"),
+    *(":(exclude)leaderboard/results", ":(exclude)speedrun/submissions"),
+)
 _INSTALL = "pip install -c constraints.txt -e '.[cluster]'"
 
 
@@ -75,32 +81,40 @@ class Engine:
         # Words on the way are worth no run: where they are lost with a node, new ones come.
         self._post = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)(Post).remote()
         self._run = ray.remote(max_retries=0)(_carry_out)
-        self._settle = ray.remote(num_cpus=0, max_retries=0)(task.settle)
         self._locate = ray.remote(num_cpus=0, max_retries=0)(_where)
-        self._settling: list[Any] = []
 
     def nodes(self) -> tuple[dict[str, float], ...]:
         """What each living node has in all."""
         return tuple(node["Resources"] for node in self._ray.nodes() if node["Alive"])
 
     @contextlib.contextmanager
-    def seats(self, needs: Needs, count: int, wait: Callable[[], None]) -> Iterator[tuple["Seat", ...]]:
-        """So many seats, each on a node of its own, for as long as the block lasts.
+    def seats(
+        self, needs: Needs, count: int, wait: Callable[[], None], *, exactly: bool = False
+    ) -> Iterator[tuple["Seat", ...]]:
+        """Seats, each on a node of its own, for as long as the block lasts.
 
-        wait: called while they are not all free yet, several times a second. It may raise.
+        Args:
+            count: so many; fewer where not all those nodes are free.
+            wait: called while none is free yet, several times a second. It may raise.
+            exactly: wait for all of them, however long it takes; an autoscaler may be starting them.
         """
         from ray.util.placement_group import placement_group, remove_placement_group
 
-        group = placement_group([needs.bundle()] * count, strategy="STRICT_SPREAD")
-        try:
-            while not group.wait(timeout_seconds=POLL_S):
-                wait()
-            yield tuple(Seat(self, group, number, needs) for number in range(count))
-        finally:
-            with contextlib.suppress(Exception):
-                self._ray.wait(self._settling, num_returns=len(self._settling), timeout=SETTLE_S)
-            with contextlib.suppress(Exception):  # the cluster may be gone
-                remove_placement_group(group)
+        while True:
+            group = placement_group([needs.bundle()] * count, strategy="STRICT_SPREAD")
+            end_s = math.inf if exactly or count == 1 else time.monotonic() + PATIENCE_S
+            try:
+                while not group.wait(timeout_seconds=POLL_S):
+                    wait()
+                    if time.monotonic() > end_s:
+                        break
+                else:
+                    yield tuple(Seat(self, group, number, needs) for number in range(count))
+                    return
+            finally:
+                with contextlib.suppress(Exception):  # the cluster may be gone
+                    remove_placement_group(group)
+            count -= 1
 
     def heard(self) -> list[tuple[int, bytes]]:
         """What was said since the last time: seat and words."""
@@ -127,11 +141,19 @@ class Seat:
         self._engine = engine
         self._options = engine._options(group, number)
         self._needs = needs
+        self._asked: Any = None  # where it is
 
-    def node(self, wait: Callable[[], None]) -> Node:
-        """The node that it is on; waits until it is on one. wait: as for `run`. Raises LostError."""
-        where = self._wait(self._engine._locate.options(**self._options).remote(), wait)
-        return Node(*where)
+    def node(self) -> Node | None:
+        """The node that it is on now; None: it is on none yet, or the answer is still on its way. Never waits.
+
+        Raises LostError: the node was lost while it was asked.
+        """
+        if self._asked is None:
+            self._asked = self._engine._locate.options(**self._options).remote()
+        if not self._engine._ray.wait([self._asked], timeout=0)[0]:
+            return None
+        asked, self._asked = self._asked, None
+        return Node(*self._get(asked))
 
     def run(self, order: bytes, wait: Callable[[], None]) -> bytes:
         """Makes a run and returns the node's answer.
@@ -147,11 +169,6 @@ class Seat:
         answer: bytes = self._wait(running, wait)
         return answer
 
-    def settle(self, run_id: str) -> None:
-        """Tells the node that the record is stored. Lost with the node: then it is sent once more, and known."""
-        with contextlib.suppress(Exception):
-            self._engine._settling.append(self._engine._settle.options(**self._options).remote(run_id))
-
     def _wait(self, asked: Any, wait: Callable[[], None]) -> Any:
         ray = self._engine._ray
         try:
@@ -161,21 +178,27 @@ class Seat:
             with contextlib.suppress(Exception):
                 ray.cancel(asked, force=True)
             raise
+        return self._get(asked)
+
+    def _get(self, asked: Any) -> Any:
+        ray = self._engine._ray
         try:
             return ray.get(asked)
-        except ray.exceptions.RayTaskError:
-            raise  # raised by our own code there
+        except ray.exceptions.RayTaskError as error:  # raised by our own code there
+            raise UserError(f"internal error on a node: {_words(error.cause)}") from None
         except ray.exceptions.RayError as error:
+            self._asked = None  # where it was
             raise LostError(_words(error)) from None
 
 
 @contextlib.contextmanager
-def join(address: str, root: Path) -> Iterator[Engine]:
-    """Joins the cluster, which gets the code of the checkout as its commit has it.
+def join(address: str, root: Path, commit: str) -> Iterator[Engine]:
+    """Joins the cluster, which gets the code of the checkout as this commit has it.
 
     Args:
         address: HERE, or `ray://HOST:PORT`.
         root: of the checkout.
+        commit: of it, in full.
 
     Raises:
         UserError: Ray is not installed, nobody answers there, or the versions do not fit.
@@ -191,7 +214,7 @@ def join(address: str, root: Path) -> Iterator[Engine]:
     except ImportError:
         raise UserError(f"runs on a cluster need Ray: {_INSTALL}") from None
     with tempfile.TemporaryDirectory(prefix="speedrun-") as folder:
-        ship(root, Path(folder))
+        ship(root, commit, Path(folder))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -222,12 +245,13 @@ def _hush() -> None:
         driver.print_to_stdstream = lambda *words, **options: None
 
 
-def ship(root: Path, folder: Path) -> None:
-    """Writes what nodes need of the checkout's commit into the folder. Raises UserError: git does not give it."""
+def ship(root: Path, commit: str, folder: Path) -> None:
+    """Writes what nodes need of the commit into the folder. Raises UserError: git does not give it."""
     with tempfile.TemporaryFile() as archive:
         done = subprocess.run(
-            ["git", "archive", "--format=tar", "HEAD", *SHIPPED],
+            ["git", "archive", "--format=tar", commit, *SHIPPED],
             cwd=root,
+            env=quiet_environment(),
             stdin=subprocess.DEVNULL,
             stdout=archive,
             stderr=subprocess.PIPE,

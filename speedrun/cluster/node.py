@@ -3,13 +3,15 @@
 The ordinary harness, in a process of its own beside the engine's: started from the code that the driver sent, under
 the device lock of this machine. It dies with the process that started it, and its sandbox with it.
 
-SPEEDRUN_NODE is where a node keeps data sets and runs in progress; else ~/.cache/speedrun. Not covered: a node that
+SPEEDRUN_NODE is where a node keeps data sets and runs in progress: a folder of its own, on a disk of its own. Else it
+is one in ~/.cache/speedrun that is named after the host, since clusters like to share homes. Not covered: a node that
 lies. Whoever runs one can make up any record, as on a machine of his own.
 """
 
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +23,6 @@ from harness import journal, submission
 from harness.errors import UserError
 from harness.events import Event, Noted, PhaseBegan
 from harness.first_record import first_record, scored_stream
-from harness.result import Record, Verdict
-from harness.run_request import RunRequest
 from harness.runner import run_entry
 from harness.submission import Submission
 from harness.syscalls import PR_SET_PDEATHSIG, prctl
@@ -39,15 +39,16 @@ WORDS_CAP = 500  # characters of a line that goes over the network
 def home() -> Path:
     """Where this node keeps what outlives a run."""
     named = os.environ.get("SPEEDRUN_NODE")
-    return Path(named) if named else Path.home() / ".cache" / "speedrun"
+    return Path(named) if named else Path.home() / ".cache" / "speedrun" / socket.gethostname()
 
 
 def carry_out(order: Order, workspace: Workspace) -> Answer:
-    """Makes the run. The record stays in the node's journal until the driver says that it is stored."""
+    """Makes the run. Whatever it comes to, nothing of it stays on the node."""
     try:
         _at_full_priority()
         workspace.cache.mkdir(parents=True, exist_ok=True)
-        late = _left_behind(order, workspace.cache)
+        for left_behind in journal.recover(workspace.cache):  # cut off with its driver: nobody knows of it
+            journal.settle(workspace.cache, left_behind.run_id)
         track = find_track(order.track, workspace.tracks)
         conditions = Conditions(
             dataset=order.dataset, level=order.level, practice=order.practice, wait=order.wait, keep=0, quiet=True
@@ -61,13 +62,14 @@ def carry_out(order: Order, workspace: Workspace) -> Answer:
                 seed=order.seed,
                 series=order.series,
             )
-            record = _looked_at(request) if order.look else run_entry(request, _watch)
-            return Made(
-                record=_raw(record),
-                level=request.level,
-                against=request.practice,
-                late=tuple(map(_raw, late)),
-            )
+            if order.look:
+                record = first_record(request, scored_stream(request).size - 1)
+            else:
+                record = run_entry(request, _watch)
+                journal.settle(workspace.cache, record.run_id)
+            # On one line, as everything that a node says.
+            line = msgspec.Raw(msgspec.json.encode(record))
+            return Made(record=line, level=request.level, against=request.practice)
     except UserError as error:
         return Refused(plain(str(error), WORDS_CAP))
     except OSError as error:
@@ -87,35 +89,10 @@ def _at_full_priority() -> None:
             ) from None
 
 
-def _raw(record: Record) -> msgspec.Raw:
-    """On one line, as everything that a node says."""
-    return msgspec.Raw(msgspec.json.encode(record))
-
-
-def _looked_at(request: RunRequest) -> Record:
-    return first_record(request, scored_stream(request).size - 1)
-
-
 @contextlib.contextmanager
 def _entry(order: Order, workspace: Workspace) -> Iterator[Submission]:
     with TemporaryDirectory(prefix="order-", dir=workspace.cache) as folder:
         yield submission.restore(order.entry, order.source, Path(folder) / order.entry)
-
-
-def _left_behind(order: Order, cache: Path) -> tuple[Record, ...]:
-    """Records of this entry and purpose that ended with a verdict, and which no driver has taken.
-
-    A run that was cut off is forgotten: the driver makes it again, and it counts against nobody.
-    """
-    found = []
-    for record in journal.recover(cache):
-        if record.verdict is Verdict.INTERRUPTED:
-            journal.settle(cache, record.run_id)
-        elif record.series is not None and order.series is not None and not order.look:
-            same = (record.entry.name, record.source.sha256, record.track.id, record.series.purpose)
-            if same == (order.entry, order.source.sha256, order.track, order.series.purpose):
-                found.append(record)
-    return tuple(found)
 
 
 def _watch(event: Event) -> None:

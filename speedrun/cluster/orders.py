@@ -46,7 +46,6 @@ class Made(msgspec.Struct, frozen=True, tag="made", kw_only=True):
     record: msgspec.Raw
     level: Level
     against: tuple[str, ...]  # why a run there won't be ranked
-    late: tuple[msgspec.Raw, ...] = ()  # records of runs of this series that ended with a verdict nobody fetched
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

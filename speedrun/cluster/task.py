@@ -5,6 +5,7 @@ run that is killed must leave nothing behind.
 """
 
 import collections
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from harness import journal
+import msgspec
+
 from speedrun.cluster import orders
-from speedrun.cluster.node import home
 from speedrun.cluster.orders import Failed, Made, Refused
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,11 +40,12 @@ def carry_out(order: bytes, tell: Callable[[bytes], None]) -> bytes:
             tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
             listener = threading.Thread(target=_listen, args=(process.stderr, tail, tell), daemon=True)
             listener.start()
-            process.stdin.write(order + b"\n")
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it died as it started, and its last words say why
+                process.stdin.write(order + b"\n")
+                process.stdin.close()
             for line in process.stdout:
                 said = line.rstrip(b"\n")
-                if isinstance(orders.decode(said), Made | Refused | Failed):
+                if _is_answer(said):
                     return said
                 tell(said)
             listener.join(timeout=10)
@@ -53,14 +55,17 @@ def carry_out(order: bytes, tell: Callable[[bytes], None]) -> bytes:
             process.kill()
 
 
+def _is_answer(said: bytes) -> bool:
+    """What else a library may print there is none."""
+    try:
+        return isinstance(orders.decode(said), Made | Refused | Failed)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+
+
 def _listen(stream: IO[bytes], tail: "collections.deque[str]", tell: Callable[[bytes], None]) -> None:
     for line in stream:
         words = line.decode(errors="replace").strip()[:500]
         if words:
             tail.append(words)
             tell(orders.encode(orders.Noted(words)))
-
-
-def settle(run_id: str) -> None:
-    """The driver has stored this run's record."""
-    journal.settle(home(), run_id)

@@ -128,11 +128,17 @@ class Watch:
             place.phase, place.since_s = names.get(phase, plain(phase, 20)), self._now()
         self._told("phase", seat, words=place.phase)
 
-    def noted(self, seat: int, words: str) -> None:
+    def noted(self, seat: int | None, words: str) -> None:
         self._told("note", seat, words=plain(words, 300))
 
     def lost(self, seat: int, job: str, why: str) -> None:
         self._told("lost", seat, words=f"{plain(job, 80)} is made again: {plain(why, 200)}")
+        with self._lock:
+            self.places.pop(seat, None)
+
+    def left_out(self, seat: int, words: str) -> None:
+        """Nothing more will be run there."""
+        self._told("note", seat, words=plain(words, 300))
         with self._lock:
             self.places.pop(seat, None)
 

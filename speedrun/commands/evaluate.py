@@ -69,12 +69,12 @@ def evaluate(workspace: Workspace, run: str, asked: Asked) -> Evaluated:
         ground = Path(place)
         ground.chmod(0o755)  # the sandbox has another user at some levels
         entry = submission.restore(record.entry.name, record.source, ground / "source" / record.entry.name)
-        take(shelf, artifact, ground / "artifact")
         stage(ground / "boot")
         submission.snapshot(entry, ground / "submission")
         shutil.rmtree(ground / "source")
         conditions = Conditions(dataset=record.dataset.id, practice=True, quiet=asked.quiet)
         with open_session(workspace, track, conditions, f"{entry.name}, evaluated") as session:
+            _take(shelf, artifact, ground / "artifact")  # no run ends meanwhile, and makes room on the shelf
             _demand_level(session, signing=voucher is not None)
             request = session.request(entry, overrides=record.overrides, seed=record.seed)
             if request.data.manifest.sha256 != record.dataset.sha256:
@@ -101,6 +101,13 @@ def _kept(workspace: Workspace, record: Record) -> tuple[Path, Artifact, Score]:
             f"speedrun reproduce {record.run_id} makes it again, and its runs can be evaluated"
         )
     return folder, record.artifact, record.score
+
+
+def _take(shelf: Path, artifact: Artifact, folder: Path) -> None:
+    try:
+        take(shelf, artifact, folder)
+    except FileNotFoundError:
+        raise UserError("the artifact is no longer kept: later runs took its place; --keep N keeps more") from None
 
 
 def _track(workspace: Workspace, record: Record) -> Track:
@@ -154,18 +161,29 @@ def _answer(workspace: Workspace, held: Held, found: Downstream, score: Score, v
 
 
 def _stored(workspace: Workspace, held: Held, found: Downstream, voucher: Voucher | None) -> tuple[str | None, str]:
-    """Where the scores are now, or why they are nowhere."""
-    record = msgspec.structs.replace(held.record, downstream=merged(held.record.downstream, found))
-    signature = None
-    if voucher is not None:
-        finished = voucher.finish(record)
-        record, signature = finished.record, finished.signature
-        if signature is None:
-            return None, "the record could not be signed again"
-    with Interrupts() as interrupts:
-        interrupts.hold()  # two files that belong together
-        path = Store(workspace.results).replace(held, record, signature)
+    """Where the scores are now, or why they are nowhere. They cost time, so nothing here ends the command."""
+    try:
+        now = find(workspace, held.record.run_id)  # another evaluation may have added to it meanwhile
+        if _run_of(now.record) != _run_of(held.record):
+            return None, "its record is another one by now"
+        record = msgspec.structs.replace(now.record, downstream=merged(now.record.downstream, found))
+        signature = None
+        if voucher is not None:
+            finished = voucher.finish(record)
+            record, signature = finished.record, finished.signature
+            if signature is None:
+                return None, "the record could not be signed again; it stays as it was"
+        with Interrupts() as interrupts:
+            interrupts.hold()  # two files that belong together
+            path = Store(workspace.results).replace(now, record, signature)
+    except UserError as error:
+        return None, str(error)
     return path.relative_to(workspace.root).as_posix(), ""
+
+
+def _run_of(record: Record) -> Record:
+    """All but what an evaluation adds."""
+    return msgspec.structs.replace(record, downstream=None)
 
 
 def merged(before: Downstream | None, found: Downstream) -> Downstream:

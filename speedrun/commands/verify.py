@@ -83,6 +83,7 @@ class _Verification:
         if runs and not self._quiet:
             console.note(f"verified runs of this source that are there already: {len(runs)}")
         judgement = self._judge(runs, waived)
+        machine = self._session.machine
         while not judgement.settled:
             try:
                 note = f"verified run {len(scores(runs)) + 1} of {self._asked}"
@@ -92,7 +93,11 @@ class _Verification:
                     raise
                 break
             self._stored.append(stored)
-            if stored.record.tier is Tier.VERIFIED:
+            if self._session.machine != machine:  # a node was lost: another one may count for itself only
+                machine = self._session.machine
+                self._like = self._session.would_be(self._request.submission)
+                runs = self._own(self._standings())
+            elif stored.record.tier is Tier.VERIFIED:
                 runs.append(_summary(stored.record))
             judgement = self._judge(runs, waived)
             self._tell(stored.record, runs, judgement)

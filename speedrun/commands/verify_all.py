@@ -53,6 +53,7 @@ def verify_all(
 
     say(queue_words.ahead(planned.now, track.id))
     if conditions.crew is not None:
+        conditions.crew.watch.total = sum(due - row.runs_made for row in planned.now)
         worked_off = work_off_together(planned.now, verify_one, tell, conditions.crew)
     else:
         with Interrupts():  # also between two verifications, so that it is said what is done and what is left

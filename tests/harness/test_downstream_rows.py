@@ -1,10 +1,12 @@
 """Which tokens stand in which row, what the twin is shown, and what counts as a lie: pure, with made-up models."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 
+from harness import downstream_twin
 from harness.downstream_rows import Said, Text, batches, filled_width, rows_of, score
 from harness.downstream_twin import draw, explain, in_batches, interrogate
 from harness.evaluation import BadOutput
@@ -150,6 +152,22 @@ def test_what_the_twin_does_not_know_is_no_score():
     found = findings(Markov(ahead=0.1), Markov())
     assert not any(finding.honest for finding in found.values())
     assert explain(found).startswith("the twin does not bear out t: at 282 sampled targets")
+
+
+@pytest.mark.parametrize(
+    ("wrong_claims", "wrong_denials", "found"),
+    [(0, 0, 0), (9, 9, 0), (9, 0, 0), (10, 0, 10), (0, 400, 0), (40, 10, 40), (30, 25, 0)],
+)
+def test_nearly_likeliest_tokens_may_be_turned_around_by_noise_and_not_by_habit(wrong_claims, wrong_denials, found):
+    right = [(True, 2.0), (False, -2.0), (True, 0.0)] * 100
+    told = right + [(True, -0.4)] * wrong_claims + [(False, 0.4)] * wrong_denials
+    claims, leads = zip(*told, strict=True)
+    assert downstream_twin.lies(claims, leads) == found
+
+
+@pytest.mark.parametrize("claim", [(True, -0.6), (False, 0.6), (True, math.nan), (False, math.nan)], ids=str)
+def test_one_claim_that_is_clearly_wrong_is_enough(claim):
+    assert downstream_twin.lies([claim[0], True], [claim[1], 1.0]) == 1
 
 
 def test_a_token_is_not_the_likeliest_because_the_scorer_says_so():

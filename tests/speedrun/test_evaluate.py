@@ -21,10 +21,12 @@ from harness.result import (
 )
 from harness.sandbox import choose
 from harness.track import find_track
+from leaderboard import downstream as leaderboard_downstream
 from leaderboard import frame
-from leaderboard.schema import RecordError, check_writable, decode, decode_summary
+from leaderboard.schema import RecordError, decode, decode_summary
 from leaderboard.store import Store, Unfit
 from speedrun import standings
+from speedrun.commands import evaluate
 from speedrun.vouching import LEVELS, Voucher
 from speedrun.workspace import Workspace
 from tests.maintained import maintain, make_keys
@@ -102,13 +104,14 @@ def test_a_run_is_evaluated_and_its_record_holds_the_scores(speedrun, entry, bli
     board = standings.read(workspace, blink).board()
     said = speedrun("evaluate", "last", "--tasks", "next_letter", "--include", letters)
     assert said.code == 0, said.err
-    assert "next_letter  acc" in said.out
+    assert "next_letter (own)  acc" in said.out
     assert "1.0000" in said.out
     assert "written into leaderboard/results/cpu-blink/" in said.out
     assert "evaluating on tasks, at most 3,600 s" in said.err
     (record,) = Store(workspace.results).load().records
     (task,) = record.downstream.tasks
     assert (task.name, task.documents, task.version, task.metrics[0].value) == ("next_letter", 4, "3", 1.0)
+    assert task.own, "its file is not lm-eval's"
     assert task.twin.kind == "honest"
     # Everything else is as it was, and so is the board.
     assert msgspec.structs.replace(record, downstream=None) == before[0]
@@ -314,10 +317,54 @@ def test_scores_have_bounds(make_record):
         Downstream(tasks=(scored(), scored()))
     with pytest.raises(ValueError, match="1 to 16"):
         scored(metrics=())
-    with pytest.raises(RecordError, match="no number"):
-        check_writable(make_record(downstream=Downstream(tasks=(scored(value=math.nan),))))
+    for value in (math.nan, math.inf, -1.7e308):
+        with pytest.raises(ValueError, match="of a size that a score can have"):
+            scored(value=value)
+    for fields in ({"limit": 0}, {"limit": -5}, {"shots": -3}, {"documents": 0}):
+        with pytest.raises(ValueError, match="a document, a limit from 1 on"):
+            scored(**fields)
+    for name in ("x acc=0.1; hellaswag", "hellaswag\u200b", "hellaswag ", "a=b", "a;b", "a\nb", ""):
+        with pytest.raises(ValueError, match="no blank, = or ;"):
+            scored(name=name)
+        with pytest.raises(ValueError, match="no blank, = or ;"):
+            scored(metric=name)
     with pytest.raises(ValueError, match="only a scored run"):
         make_record(verdict=Verdict.CRASHED, downstream=Downstream(tasks=(scored(),)))
+
+
+def test_scores_of_one_kind_stand_together_and_the_widest_of_several_kinds_is_shown():
+    def run(**fields):
+        return Downstream(tasks=(scored(**fields),))
+
+    few, all_of_it = {"limit": 1, "documents": 1, "value": 1.0}, {"documents": 100, "value": 0.3}
+    for runs in ([run(**few), run(**all_of_it)], [run(**all_of_it), run(**few)]):
+        (mean,) = leaderboard_downstream.means(runs)
+        assert (mean.value, mean.limit) == (0.3, None)
+    (mean,) = leaderboard_downstream.means([run(**few)])
+    assert leaderboard_downstream.cell(mean) == "1.0000 acc_norm, first 1"
+    (mean,) = leaderboard_downstream.means([run(value=0.2), run(value=0.4)])
+    assert mean.value == pytest.approx(0.3)
+    # A task out of somebody's own file is never the one whose name it bears.
+    both = leaderboard_downstream.means([run(value=0.3), run(value=1.0, own=True)])
+    assert [(mean.task, mean.value) for mean in both] == [(scored().name, 0.3), (scored().name, 1.0)]
+    assert [leaderboard_downstream.title(mean.task, own=mean.own) for mean in both] == [
+        scored().name,
+        f"{scored().name} (own)",
+    ]
+
+
+def test_two_evaluations_at_once_keep_both_scores(make_record, workspace: Workspace):
+    store = Store(workspace.results)
+    first = make_record()
+    store.add(first)
+    held = store.find(first.run_id)  # as both of them read it
+    for name in ("one", "two"):
+        file, why = evaluate._stored(workspace, held, Downstream(tasks=(scored(name=name),)), None)
+        assert (file is not None, why) == (True, "")
+    assert [task.name for task in store.find(first.run_id).record.downstream.tasks] == ["one", "two"]
+    path = workspace.results / first.track.id / f"{first.run_id}.json"
+    path.write_bytes(encode(msgspec.structs.replace(first, seed=first.seed + 1)))
+    assert evaluate._stored(workspace, held, Downstream(), None) == (None, "its record is another one by now")
 
 
 def test_a_record_is_replaced_only_by_its_own_run(make_record, workspace: Workspace):

@@ -2,12 +2,12 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 import pytest
 
-from harness.result import Level, Record
+from harness.result import Level
 from harness.track import find_track
 from speedrun.cluster import orders
 from speedrun.cluster.crew import Crew
@@ -26,14 +26,13 @@ class PretendSeat:
         self.crew: Crew  # that it belongs to
         self.number = number
         self.node_id = f"node-{number}"
-        self.settled: list[str] = []
+        self.is_there = True
         self.orders: list[Order] = []
         self._behaviour = behaviour
         self._busy = threading.Lock()
 
-    def node(self, wait: Callable[[], None]) -> Node:
-        wait()
-        return Node(self.node_id, f"host-{self.number}")
+    def node(self) -> Node | None:
+        return Node(self.node_id, f"host-{self.number}") if self.is_there else None
 
     def run(self, order: bytes, wait: Callable[[], None]) -> bytes:
         assert self._busy.acquire(blocking=False), "two runs at once on one seat"
@@ -45,19 +44,16 @@ class PretendSeat:
         finally:
             self._busy.release()
 
-    def settle(self, run_id: str) -> None:
-        self.settled.append(run_id)
-
 
 @pytest.fixture
 def made(workspace, make_record) -> Callable[..., Made]:
     """What a node says of a run that ended: `made(order, loss_nats=1.2)`. Usable from several threads."""
     numbers, lock = itertools.count(), threading.Lock()
 
-    def answer(order: Order, late: Sequence[Record] = (), **fields: object) -> Made:
+    def answer(order: Order, **fields: object) -> Made:
         with lock:
             number = next(numbers)
-            record = make_record(entry=order.entry, track_id=order.track, **fields)
+            record = make_record(entry=order.entry, track_id=order.track, dataset_id="letters", **fields)
         track = find_track(order.track, workspace.tracks)
         record = msgspec.structs.replace(
             record,
@@ -71,7 +67,6 @@ def made(workspace, make_record) -> Callable[..., Made]:
             record=msgspec.Raw(msgspec.json.encode(record)),
             level=Level.NAMESPACES,
             against=(),
-            late=tuple(msgspec.Raw(msgspec.json.encode(one)) for one in late),
         )
 
     return answer

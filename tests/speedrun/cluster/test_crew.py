@@ -12,8 +12,8 @@ from harness import submission
 from harness.errors import UserError
 from harness.result import Series, Verdict
 from harness.track import find_track
-from leaderboard.schema import decode
 from leaderboard.store import Store
+from speedrun import bout
 from speedrun.cluster import batch
 from speedrun.cluster.crew import MOST_LOSSES, Call
 from speedrun.cluster.engine import LostError
@@ -57,8 +57,8 @@ def run_batch(workspace, track, mine, crew, monkeypatch):
 
         count = seats
         monkeypatch.setattr(batch, "call", call)
-        options = {"overrides": {}, **options}
-        answer = batch.run_batch(workspace, mine, track, Conditions(quiet=True), Call("ray"), runs=runs, **options)
+        options = {"overrides": {}, "conditions": Conditions(quiet=True), **options}
+        answer = batch.run_batch(workspace, mine, track, wanted=Call("ray"), runs=runs, **options)
         return answer, made[0] if made else None
 
     return run
@@ -86,7 +86,6 @@ def test_two_hundred_runs_with_nodes_lost_on_the_way_are_each_stored_once(run_ba
     assert {f"mine, run {number} of 200" for number in range(1, 201)} == asked.keys()
     assert asked - Counter(lost) == dict.fromkeys(asked, 1)  # made again only where it was lost
     assert {run.series for run in stored(workspace)} == {answer.records[0].series}
-    assert sum(len(seat.settled) for seat in crew.seats) == 200
     assert (crew.watch.done, crew.watch.queued, crew.watch.running) == (200, 0, 0)
 
 
@@ -113,8 +112,9 @@ def test_who_starts_it_again_goes_on_with_what_is_stored(run_batch, workspace, m
 
 def test_there_is_nothing_to_go_on_with_of_other_settings(run_batch, made):
     run_batch(lambda seat, order: made(order), 2)
-    with pytest.raises(UserError, match=r"no runs of mine .* leave --resume out"):
-        run_batch(lambda seat, order: made(order), 4, resume=True, overrides={"tokens": "5"})
+    for options in ({"overrides": {"tokens": "5"}}, {"conditions": Conditions(quiet=True, practice=True)}):
+        with pytest.raises(UserError, match=r"no runs of mine .* leave --resume out"):
+            run_batch(lambda seat, order: made(order), 4, resume=True, **options)
 
 
 def test_where_time_decides_one_node_makes_all_runs(workspace, mine, monkeypatch):
@@ -165,6 +165,34 @@ def test_a_lost_run_goes_to_another_node_and_says_so(crew, workspace, track, min
     assert [order.look for order in crew.seats[1].orders] == [True, False]
 
 
+def test_a_node_that_never_comes_back_keeps_nobody_waiting(run_batch, workspace, made):
+    def behave(seat, order):
+        if seat.number == 0 and not order.look:
+            seat.is_there = False
+            raise LostError("the node died")
+        return made(order)
+
+    answer, crew = run_batch(behave, 9, seats=2)
+    assert len(answer.records) == len(stored(workspace)) == 9
+    assert sum(not order.look for order in crew.seats[1].orders) == 9
+
+
+def test_a_node_that_comes_back_is_used_again(crew, workspace, track, mine, made):
+    def behave(seat, order):
+        return made(order)
+
+    crew = crew(behave)
+    crew.seats[0].is_there = False
+    looks = itertools.count()
+
+    def heard():
+        crew.seats[0].is_there = next(looks) >= 2
+        return ()
+
+    crew.heard = heard
+    assert one_run(crew, workspace, track, mine).record.verdict is Verdict.OK
+
+
 def test_a_run_that_was_stopped_with_its_node_is_made_again_and_counts_against_nobody(
     crew, workspace, track, mine, made
 ):
@@ -176,7 +204,6 @@ def test_a_run_that_was_stopped_with_its_node_is_made_again_and_counts_against_n
     crew = crew(behave)
     assert one_run(crew, workspace, track, mine).record.verdict is Verdict.OK
     assert [run.verdict for run in stored(workspace)] == [Verdict.OK]
-    assert len(crew.seats[0].settled) == 2  # the node forgets both
 
 
 def test_a_run_that_ended_badly_is_not_made_again(crew, workspace, track, mine, made):
@@ -197,6 +224,77 @@ def test_a_node_that_refuses_is_left_out(crew, workspace, track, mine, made):
         one_run(crew, workspace, track, mine)
     assert len(crew.seats[0].orders) == 1
     assert len(stored(workspace)) == 3
+
+
+def test_a_node_that_refuses_in_the_middle_is_left_out_and_others_make_its_runs(run_batch, workspace, made):
+    done = itertools.count(1)
+
+    def behave(seat, order):
+        return Refused("the disk is full") if seat.number == 0 and not order.look and next(done) > 3 else made(order)
+
+    answer, crew = run_batch(behave, 20, seats=2)
+    assert len(answer.records) == len(stored(workspace)) == 20
+    assert sum(not order.look for order in crew.seats[0].orders) == 4
+    assert crew.watch.notes == ["node host-0: the disk is full; it is left out"]
+
+
+def test_a_node_that_is_lost_whenever_it_is_looked_at_is_left_out(crew, workspace, track, mine, made):
+    def behave(seat, order):
+        if seat.number == 0:
+            raise LostError("no module named ray")
+        return made(order)
+
+    crew = crew(behave, 2)
+    for _ in range(MOST_LOSSES + 1):
+        one_run(crew, workspace, track, mine)
+    assert len(crew.seats[0].orders) == MOST_LOSSES
+    alone = crew.__class__(workspace, crew.seats[:1], crew.watch, crew.interrupts, crew.heard)
+    with pytest.raises(UserError, match="a node was lost 5 times in a row: no module named ray"):
+        one_run(alone, workspace, track, mine)
+
+
+def test_what_goes_wrong_with_one_seat_takes_no_other_with_it(crew, workspace, track, mine, made, monkeypatch):
+    crew = crew(lambda seat, order: made(order), 3)
+
+    def fails():
+        raise RuntimeError("the connection is gone")
+
+    monkeypatch.setattr(crew.seats[0], "node", fails)
+    with pytest.raises(RuntimeError):
+        one_run(crew, workspace, track, mine)
+    assert len(crew._free) == 3
+
+
+def test_runs_on_two_machines_are_no_pair_of_a_duel(crew, workspace, track, mine, made, entry):
+    entry("yours", config=(mine_config := (workspace.submissions / "mine" / "config.py").read_text()) + "\n# other\n")
+    assert mine_config
+    losses = iter([False, True])
+
+    def behave(seat, order):
+        if not order.look and seat.number == 0 and next(losses, False):
+            raise LostError("the node died")
+        return made(order)
+
+    crew = crew(behave, 2)
+    a, b = (bout.named(name, workspace) for name in ("mine", "yours"))
+    with open_session(workspace, track, Conditions(crew=crew, quiet=True), "a duel") as session:
+        fought = bout.fight(session, a, b, bout.Terms("duel", 2, quiet=True))
+    runs = {run.run_id: run for run in stored(workspace)}
+    assert len(runs) == 6  # one of them beside its pair, which was run again
+    assert len(fought.duel.pairs) == 2
+    machines = {order.series.id: seat for seat in crew.seats for order in seat.orders if order.series}
+    assert len(machines) == 1
+    on = {seat.number: sum(not order.look for order in seat.orders) for seat in crew.seats}
+    assert on == {0: 2, 1: 5}  # the first, and the one that was lost; then all others on the second
+
+
+def test_what_no_node_should_say_is_one_line(crew, workspace, track, mine, made, monkeypatch):
+    crew = crew(lambda seat, order: made(order))
+    crew.heard = lambda: [(0, b"a library prints this"), (0, b"\xff")]
+    assert one_run(crew, workspace, track, mine).record.verdict is Verdict.OK
+    monkeypatch.setattr(crew.seats[0], "run", lambda order, wait: b"{}")
+    with pytest.raises(UserError, match="node host-0 does not speak as it should"):
+        one_run(crew, workspace, track, mine)
 
 
 def test_when_every_node_refuses_all_their_reasons_are_told(crew, workspace, track, mine):
@@ -223,19 +321,41 @@ def test_what_a_node_sends_instead_of_a_record_is_refused(crew, workspace, track
     assert stored(workspace) == ()
 
 
-def test_records_that_an_earlier_driver_did_not_fetch_are_stored_and_forgotten_by_the_node(
-    crew, workspace, track, mine, made
-):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"entry": {"name": "yours"}},
+        {"track": {"id": "cpu-smoke"}},
+        {"track": {"sha256": "0" * 64}},
+        {"source": {"sha256": "0" * 64}},
+        {"series": {"id": "20260101-000000-runs-mine-0000"}},
+        {"overrides": {"smoothing": "9"}},
+        {"tier": "verified"},
+    ],
+    ids=str,
+)
+def test_the_record_of_another_run_is_not_kept(crew, workspace, track, mine, made, change):
     def behave(seat, order):
+        good = made(order)
         if order.look:
-            return made(order)
-        left = decode(bytes(made(order, loss_nats=1.25).record))
-        return made(order, late=[left])
+            return good
+        record = msgspec.json.decode(bytes(good.record))
+        for name, value in change.items():
+            record[name] = {**record[name], **value} if isinstance(value, dict) else value
+        return msgspec.structs.replace(good, record=msgspec.Raw(msgspec.json.encode(record)))
 
-    crew = crew(behave)
-    one_run(crew, workspace, track, mine)
-    assert sorted(run.score.loss_nats for run in stored(workspace)) == [1.25, 1.5]
-    assert sorted(crew.seats[0].settled) == sorted(run.run_id for run in stored(workspace))
+    with pytest.raises(UserError, match=r"sent the record of another run than mine, run 1 of 1|a record that is none"):
+        one_run(crew(behave), workspace, track, mine)
+    assert stored(workspace) == ()
+
+
+def test_a_practice_run_that_comes_back_ranked_is_not_kept(crew, workspace, track, mine, made):
+    crew = crew(lambda seat, order: made(order))
+    with open_session(workspace, track, Conditions(crew=crew, practice=True), mine.name) as session:
+        request = session.request(mine, series=SERIES)
+        with pytest.raises(UserError, match="another run"):
+            session.run(request)
+    assert stored(workspace) == ()
 
 
 def test_one_run_is_not_counted_twice(crew, workspace, track, mine, made):
@@ -279,8 +399,9 @@ def test_told_to_stop_before_anything_ended_there_is_no_answer(run_batch, worksp
         seat.crew.interrupts.came = True
         return made(order)
 
-    with pytest.raises(KeyboardInterrupt):
-        run_batch(behave, 50)
+    for seats in (1, 4):
+        with pytest.raises(KeyboardInterrupt):
+            run_batch(behave, 50, seats=seats)
     assert stored(workspace) == ()
 
 

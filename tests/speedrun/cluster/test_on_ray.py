@@ -224,7 +224,6 @@ def test_a_node_that_is_killed_in_the_middle_of_a_run_loses_nothing(checkout, no
     assert nodes.tell("kill", victim) == "killed"
     patiently(lambda: not any(map(alive, at_work)))  # neither its run nor the sandbox outlives it
     command.until(event="lost")
-    nodes.add("third")
     assert command.end()[0] == 0, command.lines
     assert len(runs(checkout)) == 5
     assert len({run.run_id for run in runs(checkout)}) == 5
