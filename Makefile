@@ -45,13 +45,14 @@ redteam: $(EXTRAS)       ## every attack and every fault, slow ones too, with a 
 redteam-page: $(EXTRAS)  ## the same, with the table on docs/redteam.md, and twenty runs of each honest control
 	SPEEDRUN_HONEST_RUNS=20 $(BIN)/pytest -q -n 2 --dist worksteal -m 'redteam or everyday' --page docs/redteam.md
 
-bench: $(STAMP)         ## every figure that README quotes; TEXT=file adds prose of yours to the last
+bench: $(EXTRAS)        ## every figure that README quotes; TEXT=file adds prose of yours to the last
 	$(BIN)/python bench/overhead.py
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/board.py
 	$(BIN)/python bench/site.py
 	$(BIN)/python bench/evaluation.py
 	$(BIN)/python bench/detection.py
+	$(BIN)/python bench/cluster.py
 	$(BIN)/python bench/strength.py $(if $(TEXT),--text $(TEXT))
 
 clean:

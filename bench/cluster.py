@@ -100,7 +100,7 @@ def there(workspace: Workspace, track: Track, entry: Submission, nodes: int, run
         crew.spread(range((runs + 1) * nodes), work)
     whole = sorted(end for own in ends.values() for end, _ in own)
     # From when every node had ended its first run, start-ups being behind them.
-    began = max(own[0][0] for own in ends.values())
+    began = max(own[0][0] for own in ends.values() if own)
     counted = [end for end in whole if end > began]
     return [share for own in ends.values() for share in beyond(own)], 60 * len(counted) / (counted[-1] - began)
 
