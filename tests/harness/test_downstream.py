@@ -223,7 +223,7 @@ def test_the_scores_are_those_of_a_direct_computation(keep, tasks):
         assert task.twin.sampled >= 10
         assert task.lm_eval
     phases = [event.phase for event in events if isinstance(event, PhaseBegan)]
-    assert phases == ["load", "downstream", "load", "downstream"]
+    assert phases == ["downstream", "load", "downstream", "load", "downstream"]
     ticks = [event for event in events if isinstance(event, Ticked) and event.total]
     assert ticks[-1].done == ticks[-1].total
     assert not list(kept.ground.glob("downstream-*"))
