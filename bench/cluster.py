@@ -133,7 +133,7 @@ def main() -> None:
                 added = [one - other for one, other in zip(shares, alone, strict=False)]
                 rows.append(Row("added by the cluster", percent(added), "%", goal=100 * ADDED_GOAL))
             single = Estimate(a_minute, float("nan"), float("nan"))
-            rows.append(Row(f"{count} nodes: runs a minute (processor {busy:.0f} % busy)", single))
+            rows.append(Row(f"runs a minute on so many nodes: {count} (processor {busy:.0f} % busy)", single))
         table(rows)
 
 

@@ -311,7 +311,7 @@ def _own_directory(root: Path, own: Path) -> dict[str, str]:
     (own / "HEAD").write_text("ref: refs/heads/none\n")
     (own / "config").write_text(f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extension}")
     place = root / objects.removesuffix("\n")
-    return _environment(own) | {"GIT_OBJECT_DIRECTORY": str(place.resolve())}
+    return repository_environment(own) | {"GIT_OBJECT_DIRECTORY": str(place.resolve())}
 
 
 def _ask_repository(root: Path, *command: str) -> str | None:
@@ -321,12 +321,13 @@ def _ask_repository(root: Path, *command: str) -> str | None:
     """
     if not (root / ".git").exists():
         return None
-    environment = _environment(root / ".git") | {"GIT_WORK_TREE": str(root)}  # core.worktree may be elsewhere
+    environment = repository_environment(root / ".git") | {"GIT_WORK_TREE": str(root)}  # core.worktree may be elsewhere
     done = _run(["git", "--no-pager", *command], root, environment)
     return done.out if done is not None and done.code == 0 else None
 
 
-def _environment(directory: Path) -> dict[str, str]:
+def repository_environment(directory: Path) -> dict[str, str]:
+    """For a git that takes this `.git` folder and no other, and none of the user's settings."""
     return quiet_environment() | {
         "GIT_DIR": str(directory),
         "GIT_CONFIG_NOSYSTEM": "1",

@@ -11,7 +11,6 @@ Not covered: commits that somebody pushed as they were, without a merge; they ke
 """
 
 import hashlib
-import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.folder import IGNORED_NAMES, IGNORED_SUFFIXES
-from harness.repository import quiet_environment
+from harness.git_objects import repository_environment
 
 _TIMEOUT_S = 120.0
 _LAST_DATE_S = 253_402_300_799  # the year 9999
@@ -112,14 +111,8 @@ def _ask(root: Path, *command: str) -> str | None:
     directory = root / ".git"
     if not directory.exists():
         return None
-    environment = quiet_environment() | {
-        "GIT_DIR": str(directory),
-        "GIT_WORK_TREE": str(root),  # the repository's own setting may name another folder
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_LITERAL_PATHSPECS": "1",
-    }
+    # The repository's own setting may name another work tree.
+    environment = repository_environment(directory) | {"GIT_WORK_TREE": str(root), "GIT_LITERAL_PATHSPECS": "1"}
     try:
         done = subprocess.run(
             ["git", "--no-pager", *command],

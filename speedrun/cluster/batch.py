@@ -1,5 +1,6 @@
 """speedrun run --on: many runs of one entry on a cluster's nodes, all of one series, gone on with where they ended."""
 
+import contextlib
 import datetime
 import secrets
 import threading
@@ -70,11 +71,8 @@ def run_batch(
                             with lock:
                                 stored.append(done)
 
-                try:
+                with contextlib.suppress(KeyboardInterrupt):
                     crew.spread(todo, work)
-                except KeyboardInterrupt:
-                    if not stored:
-                        raise
                 interrupted = crew.interrupted
     if not made and not stored:
         raise KeyboardInterrupt
