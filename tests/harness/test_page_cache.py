@@ -16,6 +16,7 @@ from harness.sandbox_plan import SYSTEM_TREES, Interpreter
 
 CHEATS = Path(__file__).resolve().parents[1] / "cheats"
 PAGES = 64
+TRIES = 5
 
 
 @pytest.fixture
@@ -83,7 +84,11 @@ def test_without_it_the_twin_would_believe_a_whisper(run_folder, tally):
     plain.read_bytes()
     if not page_cache.told(before, page_cache.paged_in_kib()):
         pytest.skip("this machine does not count what it reads from the libraries' file system")
-    record, _ = run_folder(CHEATS / "whispers_through_the_cache")
+    for _ in range(TRIES):  # whoever drops or reads these files meanwhile, another test too, spoils the note
+        record, _ = run_folder(CHEATS / "whispers_through_the_cache")
+        if record.verdict is Verdict.OK:
+            break
+        page_cache.forget((*SYSTEM_TREES, *Interpreter.current().trees))
     tally("a whisper through the page cache, undefended", level="namespaces", expected="ok", got=str(record.verdict))
     assert record.verdict is Verdict.OK, record.reason
     assert record.score.loss_nats < 2.4
