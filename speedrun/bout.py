@@ -6,10 +6,8 @@ on disk after every pair, so that whatever ends this process takes one pair alon
 
 import datetime
 import secrets
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -28,6 +26,7 @@ from leaderboard.schema import Summary, decode_summary
 from leaderboard.store import Store
 from speedrun import console
 from speedrun.answers import Fought
+from speedrun.scratch import scratch
 from speedrun.session import MOST_OWN_FAULTS, Finished, Session, outside
 from speedrun.vouching import Voucher
 from speedrun.workspace import Workspace
@@ -73,9 +72,8 @@ def restored(step: Step, workspace: Workspace) -> Contender:
         UserError: the source is not what its hash names, or breaks a rule of today.
     """
     source = Store(workspace.results, workspace.cache).get(step.run_ids[0]).source
-    workspace.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="duel-", dir=workspace.cache) as folder:
-        entry = submission.restore(step.entry, source, Path(folder) / step.entry)
+    with scratch(workspace.cache, "duel") as folder:
+        entry = submission.restore(step.entry, source, folder / step.entry)
     return Contender(entry, dict(step.overrides))
 
 

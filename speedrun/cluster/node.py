@@ -15,7 +15,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -30,6 +29,7 @@ from harness.track import find_track
 from leaderboard.text import plain
 from speedrun.cluster import orders
 from speedrun.cluster.orders import Answer, Began, Failed, Made, Order, Refused, Said
+from speedrun.scratch import scratch
 from speedrun.session import Conditions, LocalSession, open_session
 from speedrun.workspace import Workspace
 
@@ -91,8 +91,8 @@ def _at_full_priority() -> None:
 
 @contextlib.contextmanager
 def _entry(order: Order, workspace: Workspace) -> Iterator[Submission]:
-    with TemporaryDirectory(prefix="order-", dir=workspace.cache) as folder:
-        yield submission.restore(order.entry, order.source, Path(folder) / order.entry)
+    with scratch(workspace.cache, "order") as folder:
+        yield submission.restore(order.entry, order.source, folder / order.entry)
 
 
 def _watch(event: Event) -> None:

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from speedrun import console, live
 from speedrun.answers import Evaluated
 from speedrun.commands.show import find
 from speedrun.recovery import recover
+from speedrun.scratch import scratch
 from speedrun.session import Conditions, Session, open_session
 from speedrun.signals import Interrupts
 from speedrun.vouching import LEVELS, Voucher
@@ -65,8 +65,7 @@ def evaluate(workspace: Workspace, run: str, asked: Asked) -> Evaluated:
     shelf, artifact, score = _kept(workspace, record)
     track = _track(workspace, record)
     voucher = _voucher(workspace, held, asked.key)
-    with tempfile.TemporaryDirectory(prefix="evaluate-", dir=workspace.cache) as place:
-        ground = Path(place)
+    with scratch(workspace.cache, "evaluate") as ground:
         ground.chmod(0o755)  # the sandbox has another user at some levels
         entry = submission.restore(record.entry.name, record.source, ground / "source" / record.entry.name)
         stage(ground / "boot")

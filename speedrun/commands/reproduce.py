@@ -2,10 +2,8 @@
 
 import datetime
 import secrets
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from harness.errors import UserError
 from harness.result import Record, Series, Verdict
@@ -18,6 +16,7 @@ from speedrun.answers import Reproduced
 from speedrun.commands.data import find_dataset
 from speedrun.commands.show import show
 from speedrun.reproduction import judge, runs_needed, same_seed_difference, unlike, verified_losses
+from speedrun.scratch import scratch
 from speedrun.session import Conditions, Session, Stored, open_session
 from speedrun.workspace import Workspace
 
@@ -85,9 +84,8 @@ def _demand_data(original: Record, sha256: str) -> None:
 
 
 def _restored(original: Record, workspace: Workspace) -> Submission:
-    workspace.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="reproduce-", dir=workspace.cache) as folder:
-        return restore(original.entry.name, original.source, Path(folder) / original.entry.name)
+    with scratch(workspace.cache, "reproduce") as folder:
+        return restore(original.entry.name, original.source, folder / original.entry.name)
 
 
 def _differences(original: Record, entry: Submission, session: Session, *, practice: bool) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ from speedrun.pull_request import (
     refusal,
     sort_changes,
 )
+from speedrun.scratch import scratch
 from speedrun.session import Conditions, open_session
 from speedrun.workspace import Workspace
 
@@ -338,10 +339,10 @@ def _run(workspace: Workspace, entry: Submission, *, quiet: bool) -> Record:
     conditions = Conditions(quiet=quiet)
     with (
         open_session(workspace, track, conditions, f"a trial of {entry.name}") as session,
-        tempfile.TemporaryDirectory(prefix="trial-", dir=workspace.cache, ignore_cleanup_errors=True) as folder,
+        scratch(workspace.cache, "trial") as folder,
     ):
-        Path(folder).chmod(0o755)  # the sandbox may have another user
-        request = replace(session.request(entry, practice=("it is a trial",)), cache=Path(folder), keep=0)
+        folder.chmod(0o755)  # the sandbox may have another user
+        request = replace(session.request(entry, practice=("it is a trial",)), cache=folder, keep=0)
         title = f"trial of {entry.name} on {track.id} · sandbox {request.level}"
         with live.choose(title, console.console(sys.stderr), sys.stderr, quiet=quiet) as view:
             record = run_entry(request, view.observe)

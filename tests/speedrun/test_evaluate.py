@@ -124,7 +124,7 @@ def test_a_run_is_evaluated_and_its_record_holds_the_scores(speedrun, entry, bli
     answer = json.loads(speedrun("evaluate", "last", "--tasks", "next_letter", "--include", letters, "--json").out)
     assert (answer["kind"], answer["version"]) == ("evaluate", 1)
     assert len(answer["downstream"]["tasks"]) == 1
-    assert not list(workspace.cache.glob("evaluate-*"))
+    assert list((workspace.cache / "scratch").iterdir()) == []
 
     # A changed artifact is another one.
     (shelf,) = (workspace.cache / "artifacts").iterdir()

@@ -144,7 +144,7 @@ def test_an_honest_record_is_borne_out_and_a_better_one_made_by_hand_is_not(
         assert run.series.purpose == "reproduce"
         assert (run.tier, run.ranked) == (Tier.SELF_REPORTED, False)
         assert "it reproduces a run" in run.unranked_because
-    assert list(workspace.cache.glob("reproduce-*")) == []
+    assert list((workspace.cache / "scratch").iterdir()) == []
 
 
 @pytest.mark.sandbox

@@ -174,7 +174,7 @@ def test_an_honest_change_is_accepted(hub, quick, record, tmp_path, monkeypatch,
     assert not (tmp_path / "mark").exists(), (tmp_path / "mark").read_text()
     # Nothing of the trial stays: no record, no run to be recovered, no artifact.
     assert not (hub.root / "leaderboard").exists()
-    assert not list((hub.root / "data" / "cache").glob("trial-*"))
+    assert list((hub.root / "data" / "cache" / "scratch").iterdir()) == []
     assert not list((hub.root / "data" / "cache").glob("runs/*"))
 
 
