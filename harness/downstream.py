@@ -127,7 +127,7 @@ class _Evaluation:
         except (Ending, BadOutput, _Disagreement) as ending:
             return Downstream(note=printable(anonymous(str(ending)), NOTE_LENGTH))
         twins = {task: finding.report for task, finding in findings.items()}
-        found = self._tasks.results(twins, self._wanted.limit)
+        found = self._tasks.results(twins, self._wanted.limit, self._kept.request.level)
         return Downstream(tasks=found, note="" if found else "lm-eval gave no number for any of the tasks")
 
     @contextlib.contextmanager

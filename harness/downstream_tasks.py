@@ -27,6 +27,7 @@ from harness.result import (
     NAME_LENGTH,
     DownstreamMetric,
     DownstreamTask,
+    Level,
     TwinReport,
 )
 
@@ -145,10 +146,10 @@ class Tasks:
                 raise UserError(f"lm-eval could not evaluate these tasks: it says {_told(error)}") from None
         self._found: Mapping[str, Any] = found
 
-    def results(self, twins: Mapping[str, TwinReport], limit: int | None) -> tuple[DownstreamTask, ...]:
+    def results(self, twins: Mapping[str, TwinReport], limit: int | None, level: Level) -> tuple[DownstreamTask, ...]:
         """What came of it, in the order in which it was asked for, groups after their tasks.
 
-        twins: by task; one that is left out has no results.
+        twins: by task; one that is left out has no results. level: of the sandbox that was asked.
         """
         found, version = self._found, importlib.metadata.version("lm_eval")
         groups = [name for name in found["results"] if name not in self._loaded["tasks"]]
@@ -165,6 +166,7 @@ class Tasks:
                     own=name in self._own,
                     version=_line(str(found["versions"].get(name, ""))),
                     lm_eval=_line(version),
+                    level=level,
                     documents=documents,
                     limit=limit,
                     shots=shots if isinstance(shots, int) else None,

@@ -317,6 +317,7 @@ class DownstreamTask(_Part, frozen=True, kw_only=True):
     own: bool = False  # out of a file of whoever asked, which may bear the name of another task
     version: str  # of the task, as its file says
     lm_eval: str  # version of the library
+    level: Level  # of the sandbox that was asked
     documents: int  # that were asked
     limit: int | None = None  # only the first so many documents were asked for; None: all
     shots: int | None = None  # examples before each question; None: not the same everywhere

@@ -163,6 +163,9 @@ def _signature(held: Held) -> Iterator[Say]:
     if record.environment.sandbox.level not in _VOUCHED_LEVELS and record.ran:
         level = record.environment.sandbox.level
         yield Say(Check.SIGNATURE, True, f"says verified, and ran at the sandbox level {level}")
+    tasks = record.downstream.tasks if record.downstream is not None else ()
+    for level in sorted({task.level for task in tasks} - set(_VOUCHED_LEVELS)):
+        yield Say(Check.SIGNATURE, True, f"says verified, and was asked for tasks at the sandbox level {level}")
     if record.source.git_commit is None or record.source.git_clean is not True:
         yield Say(Check.SIGNATURE, True, "says verified, and its source was not known to have been committed")
 

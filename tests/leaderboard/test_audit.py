@@ -12,7 +12,20 @@ import pytest
 from data.manifest import load_manifest
 from harness import folder, twin
 from harness.evaluation import Windows
-from harness.result import CurvePoint, Device, Level, Series, SourceFile, Tier, Verdict, encode, source_sha256
+from harness.result import (
+    CurvePoint,
+    Device,
+    Downstream,
+    DownstreamMetric,
+    DownstreamTask,
+    Level,
+    Series,
+    SourceFile,
+    Tier,
+    Verdict,
+    encode,
+    source_sha256,
+)
 from harness.track import find_track
 from leaderboard import plausibility, rulings
 from leaderboard.audit import audit, beside, files
@@ -251,11 +264,21 @@ def vouched(record):
 
 def test_what_says_verified_must_be(honest):
     level = replace(honest().environment.sandbox, level=Level.LANDLOCK)
+    task = DownstreamTask(
+        name="arc_easy",
+        version="1",
+        lm_eval="0.4",
+        level=Level.NONE,
+        documents=9,
+        metrics=(DownstreamMetric(name="acc", value=0.5),),
+    )
+    asked = Downstream(tasks=(task,))
     for spoilt, words in (
         (held(vouched(honest())), "has no signature"),
         (held(vouched(honest()), b"a signature"), "is not signed by a maintainer"),
         (held(replace(honest(), tier=Tier.VERIFIED), b"s", "ada"), "not known to have been committed"),
-        (held(part(vouched(honest()), "environment", sandbox=level), b"s", "ada"), "the sandbox level landlock"),
+        (held(part(vouched(honest()), "environment", sandbox=level), b"s", "ada"), "ran at the sandbox level landlock"),
+        (held(replace(vouched(honest()), downstream=asked), b"s", "ada"), "asked for tasks at the sandbox level none"),
     ):
         (found,) = findings(honest(), spoilt)
         assert (found.check, found.grave, found.where) == (Check.SIGNATURE, True, spoilt.record.run_id)

@@ -14,6 +14,7 @@ from harness.result import (
     Downstream,
     DownstreamMetric,
     DownstreamTask,
+    Level,
     Tier,
     TwinReport,
     Verdict,
@@ -88,6 +89,7 @@ def scored(name="hellaswag", value=0.31, metric="acc_norm", **fields) -> Downstr
         "name": name,
         "version": "1.0",
         "lm_eval": "0.4.13",
+        "level": Level.NAMESPACES,
         "documents": 100,
         "shots": 0,
         "metrics": (DownstreamMetric(name=metric, value=value, stderr=0.01),),
@@ -112,6 +114,7 @@ def test_a_run_is_evaluated_and_its_record_holds_the_scores(speedrun, entry, bli
     (task,) = record.downstream.tasks
     assert (task.name, task.documents, task.version, task.metrics[0].value) == ("next_letter", 4, "3", 1.0)
     assert task.own, "its file is not lm-eval's"
+    assert task.level == record.environment.sandbox.level
     assert task.twin.kind == "honest"
     # Everything else is as it was, and so is the board.
     assert msgspec.structs.replace(record, downstream=None) == before[0]
