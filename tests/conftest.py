@@ -39,9 +39,10 @@ BEGINNING = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def pytest_configure() -> None:
-    """A suite that was started in the background ignores Ctrl-C; what it starts must not, or would never end."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A suite that was started in the background ignores Ctrl-C, under nohup SIGHUP, and what it starts would, too."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
