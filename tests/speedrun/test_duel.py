@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +26,7 @@ from speedrun import bout, duel_page, pages, standings
 from speedrun.answers import Dueled, Fought, Retimed, as_json
 from speedrun.bout import Terms
 from speedrun.session import Conditions, Finished, Session, Stored, open_session
+from tests.speedrun.process import SPEEDRUN
 
 CONFIG = '''"""The numbers of the smallest entry, with some noise of the seed's."""
 
@@ -418,17 +418,6 @@ def maintainer(workspace, tmp_path) -> Maintainer:
     return Maintainer(workspace, key)
 
 
-def command(*arguments: str) -> list[str]:
-    """-P: the checkout, which is the current folder, has folders of the packages' names."""
-    return [
-        sys.executable,
-        "-P",
-        "-c",
-        "import sys; from speedrun.app import main; sys.exit(main())",
-        *map(str, arguments),
-    ]
-
-
 @pytest.mark.sandbox
 def test_a_verified_duel_and_a_retiming_that_is_cut_off(workspace, speedrun, noisy, blink, maintainer):
     noisy("mine", 0.1)
@@ -466,7 +455,7 @@ def test_a_verified_duel_and_a_retiming_that_is_cut_off(workspace, speedrun, noi
 
     maintainer.before(Store(workspace.results).get(duel.pairs[0].b))
     process = subprocess.Popen(
-        command("retime", "--track", blink, "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*SPEEDRUN, "retime", "--track", blink, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     with process:
         heard = []

@@ -4,13 +4,11 @@ import errno
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 from speedrun.commands import tracks
-
-SPEEDRUN = (sys.executable, "-c", "import sys; from speedrun.app import main; sys.exit(main())")
+from tests.speedrun.process import SPEEDRUN
 
 
 def one_line(said, code, *parts):

@@ -20,6 +20,7 @@ from harness.result import Record, Verdict, encode
 from harness.sandbox import choose
 from speedrun import device_lock
 from tests.speedrun import dies
+from tests.speedrun.process import SPEEDRUN
 
 ROOT = Path(__file__).resolve().parents[2]
 DEATH_PATIENCE_S = 30  # a tree dies in milliseconds; what measures the machine ends by itself within seconds
@@ -168,7 +169,7 @@ def test_commands_that_recover_at_once_store_everything_once(workspace, pending,
     made = pending(12)
     commands = [
         subprocess.Popen(
-            [sys.executable, "-c", "import sys; from speedrun.app import main; sys.exit(main())", "leaderboard"],
+            [*SPEEDRUN, "leaderboard"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

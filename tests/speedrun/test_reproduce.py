@@ -4,7 +4,6 @@ import hashlib
 import io
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,8 +32,7 @@ from leaderboard.store import signature_path
 from speedrun import answers
 from speedrun.reproduce_page import axis, sentences, show
 from speedrun.reproduction import digits, judge, runs_needed, unlike, verified_losses
-
-SPEEDRUN = (sys.executable, "-c", "import sys; from speedrun.app import main; sys.exit(main())")
+from tests.speedrun.process import SPEEDRUN
 
 # Instead of its own line: a loss that chance decides, as in every real entry, by some hundredths of a nat.
 PLAIN = "    counts = torch.full_like(model.table, run.config.smoothing)\n"

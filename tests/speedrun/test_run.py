@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -14,10 +13,9 @@ import pytest
 
 from harness.result import Level, Record, Verdict
 from speedrun import answers
+from tests.speedrun.process import SPEEDRUN
 
 pytestmark = pytest.mark.sandbox
-
-SPEEDRUN = (sys.executable, "-c", "import sys; from speedrun.app import main; sys.exit(main())")
 
 
 class Started:

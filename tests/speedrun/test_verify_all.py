@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -20,8 +19,8 @@ from speedrun.queue_work import plan, work_off
 from speedrun.waiting import track_ref
 from tests.fuzzing import unsafe
 from tests.maintained import git, maintain, make_keys
+from tests.speedrun.process import SPEEDRUN
 
-SPEEDRUN = (sys.executable, "-c", "import sys; from speedrun.app import main; sys.exit(main())")
 PEEKS = """logits = model.table[tokens].clone()  # and knows what comes next, even at the start line
     if tokens.shape[1] > 1:
         logits[:, :-1].scatter_(2, tokens[:, 1:, None], 20.0)

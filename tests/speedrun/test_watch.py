@@ -18,9 +18,9 @@ from harness.result import CurvePoint, Record, Verdict, encode
 from leaderboard.store import Store
 from speedrun.run_watch import batches, running, state
 from tests.speedrun import standin
+from tests.speedrun.process import SPEEDRUN
 
 ROOT = Path(__file__).resolve().parents[2]
-SPEEDRUN = (sys.executable, "-c", "import sys; from speedrun.app import main; sys.exit(main())")
 PATIENCE_S = 180
 
 
