@@ -22,6 +22,7 @@ pytest.importorskip("ray", reason="the extra [cluster] is not installed")
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("speedrun", "harness", "leaderboard", "data")
+MANY = int(os.environ.get("SPEEDRUN_CLUSTER_RUNS", "0"))
 PATIENCE_S = 600.0  # for anything that is waited for; nothing depends on how long it takes
 
 
@@ -275,6 +276,44 @@ def test_a_driver_that_is_killed_goes_on_from_the_records_that_exist(checkout, n
     assert len({run.series.id for run in runs(checkout)}) == 1
     assert not any((nodes.folder / "first" / "runs").iterdir())  # nothing is left behind on the node
     tally("a cluster's driver killed during a run", expected="goes on", got="goes on")
+
+
+@pytest.mark.sandbox
+@pytest.mark.redteam
+@pytest.mark.skipif(MANY == 0, reason="takes a quarter of an hour; SPEEDRUN_CLUSTER_RUNS=200 asks for it")
+def test_many_runs_while_nodes_and_the_driver_are_killed(checkout, nodes, blink, tmp_path, tally):
+    """After each fifth of the runs a node is killed in the middle of one and another comes; halfway, the driver is."""
+    living = ["first", "second"]
+    for name in living:
+        nodes.add(name)
+    common = ("run", "mine", "--track", blink, "--runs", str(MANY), "--patience-s", "3", "--on", "ray", "--json")
+    command, ended = Command(checkout, nodes, *common), []
+    for done in range(1, MANY + 1):
+        ended.append(command.until(event="finished")["run_id"])
+        if done % (MANY // 5) == 0 and done < MANY:
+            command.until(event="phase", words="training")
+            assert nodes.tell("kill", living.pop(0)) == "killed"
+            living.append(f"after-{done}")
+            shutil.copytree(checkout.cache / "letters", nodes.folder / living[-1] / "letters")
+            nodes.add(living[-1])
+        if done == MANY // 2:
+            command.process.send_signal(signal.SIGKILL)
+            command.process.wait()
+            patiently(lambda: not any(map(alive, [p for name in living for p in nodes.processes(name)])))
+            stored = {run.run_id for run in runs(checkout)}
+            assert set(ended) <= stored, "what was said to be finished is there"
+            command = Command(checkout, nodes, *common, "--resume")
+            ended += stored - set(ended)
+        if len(ended) == MANY:
+            break
+    code, answer = command.end()
+    assert code == 0, command.lines[-20:]
+    found = runs(checkout)
+    assert len(found) == len(answer["records"]) == MANY
+    assert sorted(ended) == sorted({run.run_id for run in found})
+    assert {(run.verdict, run.series.id) for run in found} == {("ok", found[0].series.id)}
+    words = f"{MANY} runs through a cluster; five times a node or the driver is killed"
+    tally(words, expected="none lost, none doubled", got="none lost, none doubled")
 
 
 @pytest.mark.sandbox
