@@ -195,6 +195,10 @@ def runs(workspace):
     return Store(workspace.results).load().records
 
 
+def finished(command: Command) -> set[str]:
+    return {event["run_id"] for event in command.events if event["event"] == "finished"}
+
+
 @pytest.mark.sandbox
 def test_a_node_without_the_data_says_so_and_another_makes_the_runs(checkout, nodes, blink):
     shutil.rmtree(nodes.folder / "second" / "letters")
@@ -281,38 +285,36 @@ def test_a_driver_that_is_killed_goes_on_from_the_records_that_exist(checkout, n
 @pytest.mark.sandbox
 @pytest.mark.redteam
 @pytest.mark.skipif(MANY == 0, reason="takes a quarter of an hour; SPEEDRUN_CLUSTER_RUNS=200 asks for it")
-def test_many_runs_while_nodes_and_the_driver_are_killed(checkout, nodes, blink, tmp_path, tally):
-    """After each fifth of the runs a node is killed in the middle of one and another comes; halfway, the driver is."""
+def test_many_runs_while_nodes_and_the_driver_are_killed(checkout, nodes, blink, tally):
+    """After each fifth of the runs a node is killed in the middle of one and another comes; once the driver is, too."""
     living = ["first", "second"]
     for name in living:
         nodes.add(name)
     common = ("run", "mine", "--track", blink, "--runs", str(MANY), "--patience-s", "3", "--on", "ray", "--json")
-    command, ended = Command(checkout, nodes, *common), []
-    for done in range(1, MANY + 1):
-        ended.append(command.until(event="finished")["run_id"])
-        if done % (MANY // 5) == 0 and done < MANY:
-            command.until(event="phase", words="training")
-            assert nodes.tell("kill", living.pop(0)) == "killed"
-            living.append(f"after-{done}")
-            shutil.copytree(checkout.cache / "letters", nodes.folder / living[-1] / "letters")
-            nodes.add(living[-1])
-        if done == MANY // 2:
+    command, before = Command(checkout, nodes, *common), set()
+    for fifth in range(1, 5):
+        while len(before | finished(command)) < fifth * MANY // 5:
+            command.until(event="finished")
+        command.until(event="phase", words="training")
+        assert nodes.tell("kill", living.pop(0)) == "killed"
+        living.append(f"fresh-{fifth}")
+        shutil.copytree(checkout.cache / "letters", nodes.folder / living[-1] / "letters")
+        nodes.add(living[-1])
+        if fifth == 2:
             command.process.send_signal(signal.SIGKILL)
             command.process.wait()
-            patiently(lambda: not any(map(alive, [p for name in living for p in nodes.processes(name)])))
-            stored = {run.run_id for run in runs(checkout)}
-            assert set(ended) <= stored, "what was said to be finished is there"
+            patiently(lambda: not any(alive(process) for name in living for process in nodes.processes(name)))
+            before = {run.run_id for run in runs(checkout)}
+            assert finished(command) <= before, "what was said to be finished is there"
             command = Command(checkout, nodes, *common, "--resume")
-            ended += stored - set(ended)
-        if len(ended) == MANY:
-            break
     code, answer = command.end()
     assert code == 0, command.lines[-20:]
     found = runs(checkout)
     assert len(found) == len(answer["records"]) == MANY
-    assert sorted(ended) == sorted({run.run_id for run in found})
+    assert before | finished(command) == {run.run_id for run in found}
     assert {(run.verdict, run.series.id) for run in found} == {("ok", found[0].series.id)}
-    words = f"{MANY} runs through a cluster; five times a node or the driver is killed"
+    assert len([event for event in command.events if event["event"] == "lost"]) >= 2
+    words = f"{MANY} runs on a cluster; four nodes and the driver are killed meanwhile"
     tally(words, expected="none lost, none doubled", got="none lost, none doubled")
 
 
