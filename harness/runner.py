@@ -16,35 +16,20 @@ import numpy.typing as npt
 
 from harness import artifact, calibration, gates, journal, page_cache, samples, start_line, submission, twin
 from harness.accelerators import Accelerator
+from harness.audience import Audience
 from harness.clock import Clock, MonotonicClock
 from harness.curve import Curve
 from harness.dialogue import Dialogue, Ending
 from harness.errors import UserError
 from harness.evaluation import BadOutput, Stream, Windows, mean_loss, score
-from harness.event_log import EventLog
 from harness.events import Ended, Event, Logged, Noted, Phase, PhaseBegan, Ticked
-from harness.first_record import first_record, scored_split, scored_stream
+from harness.first_record import scored_split, scored_stream
 from harness.hardware_watch import HardwareWatch
+from harness.open_record import OpenRecord
 from harness.parts import Opened, greet, open_part
 from harness.privacy import anonymous
-from harness.protocol import (
-    Done,
-    Go,
-    Log,
-    Ready,
-    Save,
-    printable,
-)
-from harness.result import (
-    NOTE_LENGTH,
-    Calibration,
-    Downstream,
-    HardwareReport,
-    Level,
-    Record,
-    Score,
-    Verdict,
-)
+from harness.protocol import Done, Go, Log, Ready, Save, printable
+from harness.result import NOTE_LENGTH, Calibration, Downstream, HardwareReport, Record, Verdict
 from harness.run_request import Part, RunRequest
 from harness.run_walls import demand_hidden
 from harness.sandbox import Interpreter, Sandbox, protect_parent, stage
@@ -97,8 +82,7 @@ class _Run:
     ) -> None:
         self.request = request
         self.track = request.track
-        self._observer: Callable[[Event], None] | None = observe
-        self._log: EventLog | None = None  # for who watches from another process
+        self.audience = Audience(observe)
         self.clock = clock
         self.launch = launch
         self.calibrate = calibrate
@@ -120,15 +104,14 @@ class _Run:
         self.shards: tuple[str, ...] = ()  # of training, in official order
         self.sandbox: Sandbox | None = None  # the one that lives now
         self.hardware = HardwareWatch(request.accelerators, own=self._own_processes)
-        self.record = first_record(request, self.stream.size - 1)
+        self.record = OpenRecord(request, self.stream.size - 1)
         self.folder = Path()
         demand_hidden(request.data.folder, request.level, (*SYSTEM_TREES, *Interpreter.current().trees))
 
     def story(self) -> Record:
         protect_parent()
-        with journal.open_run(self.request.cache, self.record) as self.folder:
-            with contextlib.suppress(OSError):
-                self._log = EventLog(self.folder)
+        with journal.open_run(self.request.cache, self.record.now) as self.folder:
+            self.audience.open_log(self.folder)
             try:
                 self._lay_out()
                 self._calibrate_before()
@@ -146,7 +129,7 @@ class _Run:
                 self._end_unless_ok(Verdict.INTERRUPTED, f"interrupted during {self.phase}")
             except UserError as error:
                 if self.phase == "start" or (self.phase == "setup" and self.request.overrides):
-                    journal.settle(self.request.cache, self.record.run_id)  # missing data, a wrong override
+                    journal.settle(self.request.cache, self.record.now.run_id)  # missing data, a wrong override
                     raise
                 self._end(Verdict.CRASHED, str(error))
             except Exception as error:
@@ -155,12 +138,12 @@ class _Run:
                 self._write_down()  # first: no fault while the machine is calibrated may cost the verdict
                 self._forget_notes()
                 self._calibrate_after()
-                journal.write(self.folder, self.record)
+                journal.write(self.folder, self.record.now)
             except KeyboardInterrupt:  # it came too late: the verdict stands
                 self._write_down()
-        self.observe(Ended(self.record))
-        self._drop_log()
-        return self.record
+        self.audience.tell(Ended(self.record.now))
+        self.audience.close_log()
+        return self.record.now
 
     # ------------------------------------------------------------------------------------------------ the phases
 
@@ -181,7 +164,7 @@ class _Run:
             assert self.windows is not None
             start_line.check(dialogue, self.spare, self.windows, self.rows, self.vocab_size)
             now = self.clock.now()
-            self._note(
+            self.record.note(
                 setup_s=now - self.phase_began_s,
                 setup_processor_s=sandbox.processor_s(),
                 setup_device_s=self.hardware.busy_s(),
@@ -194,9 +177,9 @@ class _Run:
         limit_s = self.track.limits.train_s
         before_s, busy_before_s = sandbox.processor_s(), self.hardware.busy_s()
         self._begin("train", limit_s)
-        self._update(ran=True)
+        self.record.update(ran=True)
         with contextlib.suppress(OSError):  # a full disk: the end of the run has room of its own
-            journal.write(self.folder, self.record)
+            journal.write(self.folder, self.record.now)
         began_s = self.clock.now()
         dialogue.until(began_s + limit_s, Verdict.TIME_LIMIT, f"train() was not done after {limit_s:g} s")
         for name in self.shards:  # they appear inside, and whoever sees them sees them on the clock
@@ -215,8 +198,8 @@ class _Run:
             logs += 1
             if logs > MOST_LOGS:
                 raise Ending(Verdict.OUTPUT_LIMIT, f"the entry logged more than {MOST_LOGS} points")
-            self.observe(Logged(self.curve.add(message, elapsed_s), self.curve.metrics))
-        self._note(
+            self.audience.tell(Logged(self.curve.add(message, elapsed_s), self.curve.metrics))
+        self.record.note(
             train_s=elapsed_s,
             train_processor_s=sandbox.processor_s() - before_s,
             train_device_s=_since(busy_before_s, self.hardware.busy_s()),
@@ -227,7 +210,7 @@ class _Run:
         """Receive the artifact; saving beyond its allowance counts as training."""
         limits = self.track.limits
         limit_bytes = int(limits.artifact_mib * 2**20)
-        train_s = self.record.times.train_s or 0.0
+        train_s = self.record.now.times.train_s or 0.0
         most_s = limits.save_s + limit_bytes / SAVE_BYTES_A_SECOND + limits.train_s - train_s
         self._begin("save", most_s)
         before_s, busy_before_s = sandbox.processor_s(), self.hardware.busy_s()
@@ -238,13 +221,13 @@ class _Run:
         saved = artifact.receive(dialogue, self.folder / "artifact", limit_bytes)
         save_s = self.clock.now() - began_s
         train_s += max(0.0, save_s - limits.save_s - saved.bytes / SAVE_BYTES_A_SECOND)
-        self._note(
+        self.record.note(
             save_s=save_s,
             train_s=train_s,
             save_processor_s=sandbox.processor_s() - before_s,
             save_device_s=_since(busy_before_s, self.hardware.busy_s()),
         )
-        self._update(artifact=saved)
+        self.record.update(artifact=saved)
         if train_s > limits.train_s:
             raise Ending(Verdict.TIME_LIMIT, late)
 
@@ -258,31 +241,20 @@ class _Run:
             ready = self._set_up(opened, "load")
             gates.hold_to_parameters(ready.parameters, self.track.gates)
             loaded_s, busy_s = sandbox.processor_s(), self.hardware.busy_s()
-            self._note(
+            self.record.note(
                 load_s=self.clock.now() - self.phase_began_s,
                 load_processor_s=loaded_s,
                 load_device_s=_since(busy_before_s, busy_s),
             )
             began_s = self._evaluate(dialogue, "score")
             answers = score(dialogue, self.stream, self.windows, self.rows, self._ticker(sandbox))
-            self._note(
+            self.record.note(
                 score_s=self.clock.now() - began_s,
                 score_processor_s=sandbox.processor_s() - loaded_s,
                 score_device_s=_since(busy_s, self.hardware.busy_s()),
             )
         self.cold = self._forget_notes()
-        loss = mean_loss(answers)
-        target = self.track.score.target_nats
-        self._update(
-            score=Score(
-                loss_nats=loss,
-                targets=self.windows.targets,
-                context_tokens=self.windows.context,
-                stride_tokens=self.windows.stride,
-                bits_per_byte=self._bits_per_byte(loss),
-                target_met=None if target is None else loss <= target,
-            )
-        )
+        self.record.score(mean_loss(answers), self.windows)
         return answers
 
     def _forget_notes(self) -> bool:
@@ -292,7 +264,8 @@ class _Run:
         """
         if self.read_kib is None or not page_cache.told(self.read_kib, page_cache.paged_in_kib()):
             return False
-        self.observe(Noted("files were read from disk during scoring: what sandboxes can read is dropped from memory"))
+        dropped = "what sandboxes can read is dropped from memory"
+        self.audience.tell(Noted(f"files were read from disk during scoring: {dropped}"))
         staged = (self.folder / name for name in ("boot", "submission", "artifact"))
         self.forget((*SYSTEM_TREES, *Interpreter.current().trees, *staged))
         self.read_kib = page_cache.paged_in_kib()
@@ -319,15 +292,15 @@ class _Run:
                 seed=seed,
                 observe=self._ticker(sandbox),
             )
-            self._note(twin_s=self.clock.now() - began_s)
+            self.record.note(twin_s=self.clock.now() - began_s)
             report = twin.compare(answers[np.array(sample) - 1].astype(np.float64), said, seed)
-            self._update(twin=report)
+            self.record.update(twin=report)
             if report.kind != "honest":
                 raise Ending(Verdict.NOT_PREDICTIVE, twin.explain(report))
-            gates.hold_to_floor(mean_loss(answers), self.record.dataset.floor_nats)
+            gates.hold_to_floor(mean_loss(answers), self.record.now.dataset.floor_nats)
             self._end(Verdict.OK, "")
             with contextlib.suppress(OSError):  # what comes now is for the eye, and no end of it costs the verdict
-                journal.write(self.folder, self.record)
+                journal.write(self.folder, self.record.now)
             self._hear_samples(dialogue)
 
     def _hear_samples(self, dialogue: Dialogue) -> None:
@@ -356,36 +329,36 @@ class _Run:
             began_s = self.clock.now()
             dialogue.until(began_s + samples.SAMPLES_S, Verdict.EVALUATION_TIMEOUT, "the time for samples is over")
             samples.go_on(dialogue, question, started)
-            self._note(sample_s=self.clock.now() - began_s)
-            self._update(samples=samples.told(started, data.text))
+            self.record.note(sample_s=self.clock.now() - began_s)
+            self.record.update(samples=samples.told(started, data.text))
         except (Exception, KeyboardInterrupt) as error:
             self.impatient = isinstance(error, KeyboardInterrupt)
-            self.observe(Noted(f"no samples of what the model says: {type(error).__name__}"))
+            self.audience.tell(Noted(f"no samples of what the model says: {type(error).__name__}"))
 
     def _go_on_to_tasks(self) -> None:
         """What the track names of lm-eval. Whatever goes wrong here, somebody's impatience too: the verdict stands."""
-        rules, score_ = self.track.downstream, self.record.score
+        rules, score_ = self.track.downstream, self.record.now.score
         if rules is None or score_ is None:
             return
         if self.impatient:  # who asked once to stop is not heard again
-            self._update(downstream=Downstream(note="no scores on tasks: told to stop before them"))
+            self.record.update(downstream=Downstream(note="no scores on tasks: told to stop before them"))
             return
         with contextlib.suppress(OSError):
-            journal.write(self.folder, self.record)
+            journal.write(self.folder, self.record.now)
         self._calibrate_after()  # of the run: not an hour later, on a card that the tasks have heated
         try:
             from harness.downstream import Kept, Wanted, evaluate
 
-            kept = Kept(self.request, self.folder, self.record.seed, score_.context_tokens)
+            kept = Kept(self.request, self.folder, self.record.now.seed, score_.context_tokens)
             wanted = Wanted(rules.tasks, rules.limit, rules.cap_s)
-            found = evaluate(kept, wanted, self.observe, self.clock, self.launch, self.draw_seed, self.forget)
+            found = evaluate(kept, wanted, self.audience.tell, self.clock, self.launch, self.draw_seed, self.forget)
         except UserError as error:
             found = Downstream(note=printable(anonymous(str(error)), NOTE_LENGTH))
         except (Exception, KeyboardInterrupt) as error:
             found = Downstream(note=f"no scores on tasks: {type(error).__name__}")
-        self._update(downstream=found)
+        self.record.update(downstream=found)
         if found.note:
-            self.observe(Noted(found.note))
+            self.audience.tell(Noted(found.note))
 
     # ------------------------------------------------------------------------------------------------ their parts
 
@@ -398,7 +371,7 @@ class _Run:
             self.request,
             self.folder,
             folder,
-            seed=self.record.seed,
+            seed=self.record.now.seed,
             clock=self.clock,
             launch=self.launch,
             ticker=self._ticker,
@@ -409,10 +382,11 @@ class _Run:
                 yield opened
             except BaseException:
                 sandbox.kill()  # what it printed last is in the pipe
-                self._update(log_tail=printable(sandbox.output.tail, LOG_TAIL))
+                self.record.update(log_tail=printable(sandbox.output.tail, LOG_TAIL))
                 raise
             finally:
-                self._update(peak_memory_gib=max(self.record.peak_memory_gib or 0.0, sandbox.peak_memory_bytes / 2**30))
+                before_gib = self.record.now.peak_memory_gib or 0.0
+                self.record.update(peak_memory_gib=max(before_gib, sandbox.peak_memory_bytes / 2**30))
         shutil.rmtree(folder, ignore_errors=True)
 
     def _set_up(self, opened: Opened, phase: Literal["setup", "load"]) -> Ready:
@@ -431,7 +405,7 @@ class _Run:
         gates.hold_to_parameters(ready.parameters, self.track.gates)
         self.windows = gates.windows(ready, self.track.score.max_context, self.stream.size - 1)
         self.rows = ready.rows
-        self._update(parameters=ready.parameters)
+        self.record.update(parameters=ready.parameters)
 
     def _evaluate(self, dialogue: Dialogue, phase: Phase) -> float:
         """The rows begin: how late they may end, and when they began."""
@@ -452,38 +426,15 @@ class _Run:
                 last_s = now
                 memory_gib = sandbox.memory_bytes() / 2**30
                 facts = self.hardware.facts()
-                self.observe(Ticked(self.phase, now - self.phase_began_s, memory_gib, done, total, *facts))
+                self.audience.tell(Ticked(self.phase, now - self.phase_began_s, memory_gib, done, total, *facts))
 
         return tick
 
-    def observe(self, event: Event) -> None:
-        """Tell whoever watches. A viewer that fails is dropped: watching must never change a run."""
-        if self._log is not None:
-            try:
-                self._log.write(event)
-            except OSError:
-                self._drop_log()
-        if self._observer is None:
-            return
-        try:
-            self._observer(event)
-        except Exception:
-            self._observer = None
-
-    def _drop_log(self) -> None:
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-
     def _begin(self, phase: Phase, limit_s: float) -> None:
         self.phase, self.phase_began_s = phase, self.clock.now()
-        self.observe(PhaseBegan(phase, limit_s))
+        self.audience.tell(PhaseBegan(phase, limit_s))
 
     # ------------------------------------------------------------------------------------------------ the record
-
-    def _bits_per_byte(self, loss_nats: float) -> float | None:
-        split = self.request.data.manifest.splits[scored_split(self.request)]
-        return loss_nats / math.log(2) * split.tokens / split.bytes if split.bytes else None
 
     def _own_processes(self) -> frozenset[int]:
         """Asked for by the watch, in its thread."""
@@ -491,83 +442,54 @@ class _Run:
         return frozenset((os.getpid(), *(sandbox.pids() if sandbox is not None else ())))
 
     def _calibrate_before(self) -> None:
-        self._update(hardware=HardwareReport(before=self._calibration()))
+        self.record.update(hardware=HardwareReport(before=self._calibration()))
 
     def _calibrate_after(self) -> None:
         """However the run ended: a machine that slowed down is seen in the runs that were late, too."""
         if self.calibrated:
             return
         self.calibrated = True
-        report = self.record.hardware
-        if report is None or self.record.verdict is Verdict.INTERRUPTED:
+        report = self.record.now.hardware
+        if report is None or self.record.now.verdict is Verdict.INTERRUPTED:
             return
         after = self._calibration()
         slowed = calibration.slowed(report.before, after) if report.before else None
-        self._update(hardware=msgspec.structs.replace(report, after=after, slowed=slowed))
+        self.record.update(hardware=msgspec.structs.replace(report, after=after, slowed=slowed))
 
     def _calibration(self) -> tuple[Calibration, ...]:
         """How fast the machine is while nothing of the entry runs. A fault here costs nobody a run."""
         try:
             return self.calibrate(self.request.accelerators, self.request.threads_a_rank * self.request.ranks)
         except Exception as error:
-            self.observe(Noted(f"the machine could not be calibrated: {_our_fault(error)}"))
+            self.audience.tell(Noted(f"the machine could not be calibrated: {_our_fault(error)}"))
             return ()
 
     def _describe(self, sandbox: Sandbox) -> None:
-        described = msgspec.structs.replace(self.record.environment, sandbox=sandbox.report)
-        self._update(environment=described)
-
-    def _update(self, **changes: object) -> None:
-        self.record = msgspec.structs.replace(self.record, **changes)
-
-    def _note(self, **seconds: float | None) -> None:
-        rounded = {name: None if value is None else round(value, 6) for name, value in seconds.items()}
-        self._update(times=msgspec.structs.replace(self.record.times, **rounded))
+        described = msgspec.structs.replace(self.record.now.environment, sandbox=sandbox.report)
+        self.record.update(environment=described)
 
     def _end(self, verdict: Verdict, reason: str) -> None:
         """Close the record."""
-        against = list(self.request.practice)
-        if verdict is not Verdict.OK:
-            against.append(f"the verdict is {verdict}")
-        if self.request.seed is not None:
-            against.append("its seed was that of another run")
-        if self.request.level is Level.NONE:
-            against.append("it ran without a sandbox")
-        against += gates.data_obstacles(self.track, self.request.data.manifest)
-        if self.request.overrides:
-            against.append("fields of Config were set on the command line; write them into config.py")
-        self._note(total_s=self.clock.now() - self.began_s)
-        self._update(
-            verdict=verdict,
-            reason=anonymous(reason),
-            log_tail=anonymous(self.record.log_tail),
-            scored=verdict is Verdict.OK,
-            hardware=self._hardware(),
-            ranked=not against,
-            unranked_because=tuple(dict.fromkeys(against)),
-            curve=self.curve.points,
-            declared=self.curve.declared(),
-        )
+        measured = self.record.now.hardware  # None: it ended before anything was calibrated
+        hardware = measured and msgspec.structs.replace(self.hardware.report(), before=measured.before)
+        total_s = self.clock.now() - self.began_s
+        self.record.close(verdict, reason, total_s=total_s, curve=self.curve, hardware=hardware)
 
     def _end_unless_ok(self, verdict: Verdict, reason: str) -> None:
         """For what is not the entry's doing: where its twin has spoken for it, the verdict stands."""
-        if self.record.verdict is not Verdict.OK:
+        if self.record.now.verdict is not Verdict.OK:
             self._end(verdict, reason)
-
-    def _hardware(self) -> HardwareReport | None:
-        """What was sampled, with what was calibrated; None: it ended before either."""
-        measured = self.record.hardware
-        return measured and msgspec.structs.replace(self.hardware.report(), before=measured.before)
 
     def _write_down(self) -> None:
         """The record first, then the artifact to its shelf; may be done twice."""
-        journal.write(self.folder, self.record)
-        if self.record.artifact is not None and (self.folder / "artifact").exists():
+        journal.write(self.folder, self.record.now)
+        if self.record.now.artifact is not None and (self.folder / "artifact").exists():
             shelf = self.request.cache / "artifacts"
             try:
-                artifact.keep(self.folder / "artifact", shelf, self.record.run_id, self.request.keep)
+                artifact.keep(self.folder / "artifact", shelf, self.record.now.run_id, self.request.keep)
             except OSError as error:  # the record stands without its artifact
-                self.observe(Noted(f"the artifact could not be kept: {error.strerror}; free some space in data/cache"))
+                why = f"{error.strerror}; free some space in data/cache"
+                self.audience.tell(Noted(f"the artifact could not be kept: {why}"))
 
 
 def _since(before_s: float | None, now_s: float | None) -> float | None:

@@ -44,8 +44,8 @@ _PRACTICE = "it was asked for as practice"
 _MACHINE = "the track needs "
 
 # Every reason that there is, in the order in which the remedies are best followed. The words are chosen where a reason
-# arises (speedrun/session.py, fitness.py, bout.py, commands/reproduce.py and verify_pr.py, harness/gates.py, runner.py)
-# and last in records; a test holds that none is missing here.
+# arises (speedrun/session.py, fitness.py, bout.py, commands/reproduce.py and verify_pr.py, harness/gates.py,
+# open_record.py) and last in records; a test holds that none is missing here.
 REMEDIES = tuple(
     Remedy(re.compile(reason), why, todo)
     for reason, why, todo in (

@@ -517,7 +517,7 @@ def test_a_reason_of_the_harness_is_known_by_its_words():
     """Runs with a given seed are told apart by what the harness says of them."""
     from leaderboard.audit import _REPEATED
 
-    assert _REPEATED in (ROOT / "harness" / "runner.py").read_text()
+    assert _REPEATED in (ROOT / "harness" / "open_record.py").read_text()
 
 
 def test_findings_can_be_told_in_json(honest):

@@ -36,9 +36,9 @@ def said(make_record):
 def real_reasons() -> dict[str, str]:
     """Every reason that the code itself gives, made by the code itself, and a word of its remedy."""
     machine = type("Machine", (), {"accelerators": (), "usable_cores": 0.5, "memory_gib": 0.5})()
-    # As harness/runner.py writes them, where they are made in the middle of a run.
-    runner = (ROOT / "harness" / "runner.py").read_text()
-    ours = re.findall(r'against\.append\("([^"]+)"\)', runner)
+    # As harness/open_record.py writes them at the end of a run.
+    closing = (ROOT / "harness" / "open_record.py").read_text()
+    ours = re.findall(r'against\.append\("([^"]+)"\)', closing)
     assert len(ours) == 3, "a reason was added: say here, and in speedrun/next_step.py, what to do about it"
     unpinned = load_manifest(ROOT / "data" / "datasets" / "cosmopedia-1k.toml")
     assert not unpinned.pinned

@@ -15,9 +15,10 @@ from harness.track import find_track
 from leaderboard.store import Store
 from speedrun import bout
 from speedrun.cluster import batch
-from speedrun.cluster.crew import MOST_LOSSES, Call
+from speedrun.cluster.crew import Call
 from speedrun.cluster.engine import LostError
 from speedrun.cluster.orders import Failed, Refused
+from speedrun.cluster.roster import MOST_LOSSES
 from speedrun.cluster.watching import Watch
 from speedrun.session import Conditions, open_session
 
