@@ -23,7 +23,7 @@ from data.shards import shard_sha256, write_shard
 from harness.errors import UserError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-RESERVED = ("runs", "artifacts")  # other folders of the cache
+RESERVED = ("runs", "artifacts", "broken", "scratch")  # other folders of the cache
 OFFICIAL = Path(__file__).parent / "datasets"
 SEPARATOR = 0
 SECTION_BYTES = 4096  # a long text without documents of its own is cut at blank lines into pieces of about this size

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -39,10 +40,14 @@ BEGINNING = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def pytest_configure() -> None:
-    """A suite that was started in the background ignores Ctrl-C, under nohup SIGHUP, and what it starts would, too."""
-    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, usual)
+    """A suite that was started in the background ignores Ctrl-C, under nohup SIGHUP, and what it starts would, too.
+
+    A handler goes when a program is started. Ours does nothing: whoever hangs up does not end a suite under nohup.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN or "PYTEST_XDIST_WORKER" in os.environ:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

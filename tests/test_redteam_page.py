@@ -58,7 +58,7 @@ def test_every_attack_on_the_sandbox_is_on_the_page(text):
 
 
 def test_every_module_that_tallies_is_on_the_page(text):
-    modules = {path.stem for path in (ROOT / "tests").glob("*/test_*.py") if re.search(r"\btally\(", path.read_text())}
+    modules = {path.stem for path in (ROOT / "tests").rglob("test_*.py") if re.search(r"\btally\(", path.read_text())}
     groups = {total.group for total in totals(rows_on(text))}
     assert groups == {module.removeprefix("test_").replace("_", " ") for module in modules}
 

@@ -89,6 +89,7 @@ def test_without_it_the_twin_would_believe_a_whisper(run_folder, tally):
         if record.verdict is Verdict.OK:
             break
         page_cache.forget((*SYSTEM_TREES, *Interpreter.current().trees))
-    tally("a whisper through the page cache, undefended", level="namespaces", expected="ok", got=str(record.verdict))
+    words = f"a whisper through the page cache, undefended, within {TRIES} tries"
+    tally(words, level="namespaces", expected="ok", got=str(record.verdict))
     assert record.verdict is Verdict.OK, record.reason
     assert record.score.loss_nats < 2.4

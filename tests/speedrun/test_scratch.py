@@ -1,7 +1,10 @@
 """Folders for a while: gone with the command that needed them, or with the next one."""
 
+import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +64,29 @@ def test_a_folder_whose_maker_died_before_it_was_locked_goes_too(tmp_path):
     with scratch(tmp_path, "order"):
         pass
     assert left(tmp_path) == []
+
+
+CLOSES = """
+import os, sys
+from pathlib import Path
+from speedrun.scratch import scratch
+if os.getuid() == 0:  # to root nothing is closed
+    os.setgid(65534)
+    os.setuid(65534)
+with scratch(Path(sys.argv[1]), "trial") as folder:
+    (folder / "closed").mkdir()
+    (folder / "closed" / "large").touch()
+    (folder / "closed").chmod(0)
+"""
+
+
+def test_a_folder_that_an_entry_has_closed_goes_and_the_lock_of_another_user_blocks_nobody():
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        cache = Path(name)
+        theirs = cache / "scratch" / "duel-abc.lock"
+        theirs.parent.mkdir()
+        theirs.touch(0o600)
+        for path in (cache, theirs.parent):
+            path.chmod(0o777)
+        subprocess.run([sys.executable, "-c", CLOSES, name], check=True)
+        assert left(cache) == (["duel-abc.lock"] if os.getuid() == 0 else [])
