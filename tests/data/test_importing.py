@@ -143,7 +143,7 @@ def test_importing_again_replaces(tmp_path):
     verify(again, tmp_path / "cache")
 
 
-@pytest.mark.parametrize("name", ["", "a b", "../up", "a/b", ".hidden", "-x", "x" * 41, "tales"])
+@pytest.mark.parametrize("name", ["", "a b", "../up", "a/b", ".hidden", "-x", "x" * 41, "tales", "runs", "scratch"])
 def test_a_bad_name_is_refused(tmp_path, name):
     with pytest.raises(UserError, match=r"choose another|is no name"):
         import_dataset(name, [jsonl(tmp_path / "prose.jsonl", PROSE)], tmp_path / "cache")
