@@ -41,7 +41,9 @@ def import_dataset(name: str, files: Sequence[Path], cache: Path, datasets: Path
     An older import of that name is replaced. Raises UserError for a bad name, a file that can't be read or holds no
     text, too little text for three splits, and a full disk.
     """
-    if not NAME.fullmatch(name) or name in RESERVED:
+    if name in RESERVED:
+        raise UserError(f"{name} is a folder of the cache's own; choose another name")
+    if not NAME.fullmatch(name):
         raise UserError(f"{name[:60]!r} is no name for a data set; use at most 40 of a-z, 0-9, '-' and '_'")
     if (datasets / f"{name}.toml").exists():
         raise UserError(f"{name} is the name of an official data set; choose another")

@@ -13,6 +13,7 @@ from typing import TypeVar
 from harness import repository
 from harness.errors import UserError
 from harness.track import Track
+from leaderboard.text import plain
 from speedrun.cluster import engine
 from speedrun.cluster.needs import needs
 from speedrun.cluster.remote import RemoteSession
@@ -27,11 +28,18 @@ Job = TypeVar("Job")
 
 @dataclass(frozen=True)
 class Call:
-    """What the command line says about the cluster."""
+    """What the command line says about the cluster. Raises UserError for an address that is none."""
 
     address: str  # engine.HERE, or ray://HOST:PORT
     nodes: int | None = None  # so many at once, waited for if need be; None: as many as will do and are free
     accelerator_type: str | None = None  # None: that of the track's accelerator
+
+    def __post_init__(self) -> None:
+        if self.address != engine.HERE and not self.address.startswith(engine.REMOTE):
+            raise UserError(
+                f"--on takes {engine.HERE} (the cluster of this machine) or {engine.REMOTE}HOST:PORT, not "
+                f"{plain(self.address, 80)}"
+            )
 
 
 @contextlib.contextmanager

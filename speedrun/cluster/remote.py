@@ -4,6 +4,7 @@ A run that is lost never counts against the entry; one that has a verdict is nev
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -61,18 +62,8 @@ class RemoteSession(Session):
     ) -> RunRequest:
         if self._looked == "":
             self._look(entry, overrides)
-        return RunRequest(
-            submission=entry,
-            track=self.track,
-            level=self.level,
-            data=Prepared(manifest=self._manifest, folder=Path()),  # it lies on the node
-            cache=self.workspace.cache,
-            overrides=dict(overrides or {}),
-            practice=(*self._against, *practice),
-            seed=seed,
-            series=series,
-            keep=0,
-        )
+        own = self._plain(entry, overrides)
+        return replace(own, practice=(*self._against, *practice), seed=seed, series=series)
 
     def would_be(self, entry: Submission, overrides: Mapping[str, str] | None = None) -> Summary:
         return self._look(entry, overrides)
@@ -133,6 +124,17 @@ class RemoteSession(Session):
             )
         return record
 
+    def _plain(self, entry: Submission, overrides: Mapping[str, str] | None) -> RunRequest:
+        return RunRequest(
+            submission=entry,
+            track=self.track,
+            level=self.level,
+            data=Prepared(manifest=self._manifest, folder=Path()),  # it lies on the node
+            cache=self.workspace.cache,
+            overrides=dict(overrides or {}),
+            keep=0,
+        )
+
     def _seat(self, entry: Submission, overrides: Mapping[str, str]) -> Place:
         """A seat whose node will make runs like those before it."""
         if self._place is None or self._place.node is None:
@@ -142,14 +144,7 @@ class RemoteSession(Session):
 
     def _look(self, entry: Submission, overrides: Mapping[str, str] | None) -> Summary:
         """What is known of such a run on the session's node; on the next one that will do where it refuses."""
-        request = RunRequest(
-            submission=entry,
-            track=self.track,
-            level=self.level,
-            data=Prepared(manifest=self._manifest, folder=Path()),
-            cache=self.workspace.cache,
-            overrides=dict(overrides or {}),
-        )
+        request = self._plain(entry, overrides)
         order = self._order(request, look=True, note="")
         while True:
             if self._place is None:

@@ -420,3 +420,9 @@ def test_threads_share_seats_without_two_runs_on_one(crew, workspace, track, min
     for thread in threads:
         thread.join(60)
     assert len(stored(workspace)) == 6  # PretendSeat asserts that it makes one at a time
+
+
+@pytest.mark.parametrize("address", ["nowhere", "", "ray:/head:10001", "Ray"])
+def test_an_address_that_is_none_is_refused_before_anything_is_said(address):
+    with pytest.raises(UserError, match=r"--on takes ray \(the cluster of this machine\) or ray://HOST:PORT, not"):
+        Call(address)
