@@ -2,7 +2,9 @@
 
 import functools
 import os
+import py_compile
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ WORKER_FILES = (
     *("entry_config.py", "entry_failure.py", "entry_module.py", "entry_run.py", "entry_scorer.py"),
     *("lockdown.py", "landlock.py", "seccomp.py", "syscalls.py"),
 )
+_AS_IT_IS = py_compile.PycInvalidationMode.UNCHECKED_HASH  # in there it lies beside its source, and neither changes
 _TRIAL = "sandbox_trial.py"
 _LIMITS = Limits(
     memory_bytes=1024 * MIB,
@@ -46,11 +49,16 @@ class Trial:
 
 
 def stage(boot: Path, names: tuple[str, ...] = WORKER_FILES) -> None:
-    """Copy the trusted files that travel into the sandbox to `boot`/harness."""
+    """Copy the trusted files that travel into the sandbox to `boot`/harness, and compile them.
+
+    Nothing in there can write bytecode, and every sandbox would compile them again.
+    """
     folder = boot / "harness"
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        shutil.copyfile(Path(__file__).with_name(name), folder / name)
+        source = shutil.copyfile(Path(__file__).with_name(name), folder / name)
+        compiled = folder / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"
+        py_compile.compile(str(source), str(compiled), doraise=True, invalidation_mode=_AS_IT_IS)
 
 
 def try_levels() -> tuple[Trial, ...]:

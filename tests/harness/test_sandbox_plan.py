@@ -253,7 +253,7 @@ def test_each_abi_refuses_at_least_what_the_one_before_did() -> None:
 def test_what_travels_imports_only_what_travels(tmp_path: Path) -> None:
     stage(tmp_path)
     staged = {path.name for path in (tmp_path / "harness").iterdir()}
-    assert staged == set(WORKER_FILES)
+    assert staged == {*WORKER_FILES, "__pycache__"}
     allowed = {*sys.stdlib_module_names, "msgspec", "numpy", "torch"}  # the last two inside functions, after the entry
     for name in WORKER_FILES:
         tree = ast.parse((Path(harness.__file__).parent / name).read_text())
@@ -268,6 +268,16 @@ def test_what_travels_imports_only_what_travels(tmp_path: Path) -> None:
             for module in modules:
                 package, _, rest = module.partition(".")
                 assert package in allowed or f"{rest}.py" in WORKER_FILES, (name, module)
+
+
+def test_what_travels_is_compiled_once_and_not_in_every_sandbox(tmp_path: Path) -> None:
+    stage(tmp_path)
+    modules = [Path(name).stem for name in WORKER_FILES if name not in ("__init__.py", "worker.py")]
+    for name in modules:  # whoever compiles them again will hear of it
+        (tmp_path / "harness" / f"{name}.py").write_text("raise ImportError('compiled again')\n")
+    imports = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from harness import {', '.join(modules)}"
+    done = subprocess.run([sys.executable, "-B", "-I", "-c", imports], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_python_that_was_started_by_a_relative_path_is_found():
