@@ -10,13 +10,14 @@ starts from an entry runs it as it is, first. Names, values, comments and layout
 Not covered: a record that somebody made up with care. Only a maintainer's own runs answer that.
 """
 
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
-from harness.result import Record
+from harness.result import DatasetRef, Record, TrackRef
 from leaderboard.conduct import AGAINST
 from leaderboard.duel_store import LoadedDuels
 from leaderboard.likeness import code_sha256
@@ -38,13 +39,41 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     words: str
 
 
-def audit(records: Sequence[Held], facts: Facts) -> tuple[Finding, ...]:
-    """Everything that does not fit in `records`, in the order of the checks. Pure."""
+class _Mark(NamedTuple):
+    """Something that no two runs have in common."""
+
+    what: Hashable
+    grave: bool
+    words: str  # of a run that has it, too; behind them comes the other run
+
+
+class _Run(NamedTuple):
+    """What is kept of a record that was judged by itself, to hold it against the others: a few kilobytes."""
+
+    run_id: str
+    started_at: str
+    entry: str
+    based_on: str | None
+    track: TrackRef
+    dataset: DatasetRef
+    marks: tuple[_Mark, ...]
+    code: str  # hash of its code, as likeness.py has it
+
+
+def audit(records: Iterable[Held], facts: Facts) -> tuple[Finding, ...]:
+    """Everything that does not fit in `records`, in the order of the checks. Pure.
+
+    records: each run once. They are taken one at a time, and none is kept: whole they may be more than memory holds.
+    """
     found: list[Finding] = []
+    kept: list[_Run] = []
+    codes: dict[bytes, str] = {}  # by a hash of the files, most of which many runs have
     for held in records:
         found += (_finding(held.record.run_id, say) for say in doubts(held, facts))
-    runs = sorted((held.record for held in records), key=lambda run: (run.started_at[:19], run.run_id))
-    found += [*_caught(records), *_disagreements(runs, facts), *_twice(runs), *_same_code(runs)]
+        found += _caught(held)
+        kept.append(_run(held.record, codes))
+    runs = sorted(kept, key=lambda run: (run.started_at[:19], run.run_id))
+    found += [*_disagreements(runs, facts), *_twice(runs), *_same_code(runs)]
     return in_order(found)
 
 
@@ -96,16 +125,49 @@ def _finding(where: str, say: Say) -> Finding:
     return Finding(check=say.check, grave=say.grave, where=plain(where, 200), words=plain(say.words, 400))
 
 
-def _caught(records: Iterable[Held]) -> Iterator[Finding]:
-    """Entries that cheated in a maintainer's hands: the record is in order, and the entry is not."""
-    for held in records:
-        record = held.record
-        if held.signer is not None and record.verdict in AGAINST:
-            words = f"{record.entry.name} ended as {record.verdict} for {held.signer}: this source has no place"
-            yield _finding(record.run_id, Say(Check.RANKED, False, words))
+def _caught(held: Held) -> Iterator[Finding]:
+    """An entry that cheated in a maintainer's hands: the record is in order, and the entry is not."""
+    record = held.record
+    if held.signer is not None and record.verdict in AGAINST:
+        words = f"{record.entry.name} ended as {record.verdict} for {held.signer}: this source has no place"
+        yield _finding(record.run_id, Say(Check.RANKED, False, words))
 
 
-def _disagreements(runs: Sequence[Record], facts: Facts) -> Iterator[Finding]:
+def _run(record: Record, codes: MutableMapping[bytes, str]) -> _Run:
+    """codes: of the files that were hashed so far."""
+    files = record.source.files
+    # Not the hashes in the record, which are its own words.
+    texts = (text.encode(errors="surrogatepass") for file in files for text in (file.path, file.text))
+    key = hashlib.sha256(b"".join(hashlib.sha256(text).digest() for text in texts)).digest()
+    if key not in codes:
+        codes[key] = code_sha256(files)
+    return _Run(
+        run_id=record.run_id,
+        started_at=record.started_at,
+        entry=record.entry.name,
+        based_on=record.entry.based_on,
+        track=record.track,
+        dataset=record.dataset,
+        marks=tuple(_marks(record)),
+        code=codes[key],
+    )
+
+
+def _marks(record: Record) -> Iterator[_Mark]:
+    """The harness draws both seeds afresh; 31 bits are enough for some ten thousand runs."""
+    yield _Mark(("id", record.run_id), True, "has the id of")
+    if not (purpose(record) == "reproduce" or _REPEATED in record.unranked_because):
+        yield _Mark(("seed", record.seed), True, "has the seed of")
+    if record.twin is not None:
+        yield _Mark(("twin", record.twin.seed), True, "has its twin's seed from")
+    score, train_s = record.score, record.times.train_s
+    if score is not None and train_s is not None:
+        yield _Mark(("score", score.loss_nats, train_s), True, "has, to the last digit, score and time of")
+    if record.artifact is not None:
+        yield _Mark(("artifact", record.artifact.sha256), False, "has the artifact of")
+
+
+def _disagreements(runs: Sequence[_Run], facts: Facts) -> Iterator[Finding]:
     """What all records of an older version of a track have in common, but for a few; today's are held to its file."""
     older = [
         run
@@ -122,10 +184,10 @@ def _disagreements(runs: Sequence[Record], facts: Facts) -> Iterator[Finding]:
 
 
 def _minority(
-    runs: Iterable[Record], group: Callable[[Record], Hashable], fact: Callable[[Record], Hashable]
-) -> Iterator[Record]:
+    runs: Iterable[_Run], group: Callable[[_Run], Hashable], fact: Callable[[_Run], Hashable]
+) -> Iterator[_Run]:
     """The runs for which a fact is not what it is for most of their group; of two as frequent, the older counts."""
-    groups: dict[Hashable, list[Record]] = defaultdict(list)
+    groups: dict[Hashable, list[_Run]] = defaultdict(list)
     for run in runs:
         groups[group(run)].append(run)
     for members in groups.values():
@@ -133,54 +195,39 @@ def _minority(
         yield from (run for run in members if fact(run) != common)
 
 
-def _terms(run: Record) -> Hashable:
+def _terms(run: _Run) -> Hashable:
     return run.track.sha256, run.track.objective, run.track.limit_s, run.track.target_nats
 
 
-def _content(run: Record) -> Hashable:
+def _content(run: _Run) -> Hashable:
     return run.dataset.sha256, run.dataset.vocab_size
 
 
-def _twice(runs: Sequence[Record]) -> Iterator[Finding]:
-    """One run under two ids. The harness draws both seeds afresh; 31 bits are enough for some ten thousand runs."""
-    seen: dict[Hashable, Record] = {}
+def _twice(runs: Sequence[_Run]) -> Iterator[Finding]:
+    """One run under two ids."""
+    seen: dict[Hashable, _Run] = {}
     for run in runs:
-        marks: list[tuple[Hashable, bool, str]] = [(("id", run.run_id), True, "has the id of")]
-        if not (purpose(run) == "reproduce" or _REPEATED in run.unranked_because):
-            marks.append((("seed", run.seed), True, "has the seed of"))
-        if run.twin is not None:
-            marks.append((("twin", run.twin.seed), True, "has its twin's seed from"))
-        if run.score is not None and run.times.train_s is not None:
-            marks.append(
-                (("score", run.score.loss_nats, run.times.train_s), True, "has, to the last digit, score and time of")
-            )
-        if run.artifact is not None:
-            marks.append((("artifact", run.artifact.sha256), False, "has the artifact of"))
-        for mark, grave, words in marks:
-            other = seen.setdefault(mark, run)
+        for mark in run.marks:
+            other = seen.setdefault(mark.what, run)
             if other is not run:
                 # What leaves nothing to chance saves the same again; but not in another entry's name.
-                stolen = grave or (other.entry.name != run.entry.name and not _related(run, other))
-                yield _finding(run.run_id, Say(Check.SEED, stolen, f"{words} {other.run_id}, of {other.entry.name}"))
+                stolen = mark.grave or (other.entry != run.entry and not _related(run, other))
+                yield _finding(run.run_id, Say(Check.SEED, stolen, f"{mark.words} {other.run_id}, of {other.entry}"))
 
 
-def _same_code(runs: Sequence[Record]) -> Iterator[Finding]:
+def _same_code(runs: Sequence[_Run]) -> Iterator[Finding]:
     """The first run of every entry whose code an older entry has as well."""
-    codes: dict[Hashable, str] = {}  # what was hashed once
-    first: dict[str, dict[str, Record]] = defaultdict(dict)  # code → entry → its first run
+    first: dict[str, dict[str, _Run]] = defaultdict(dict)  # code → entry → its first run
     for run in runs:
-        files = tuple((file.path, file.text) for file in run.source.files)
-        if files not in codes:
-            codes[files] = code_sha256(run.source.files)
-        first[codes[files]].setdefault(run.entry.name, run)
+        first[run.code].setdefault(run.entry, run)
     for entries in first.values():
         oldest, *others = entries.values()
         for run in others:
             if not _related(run, oldest):
-                words = f"{run.entry.name} has the code of {oldest.entry.name}, which ran first ({oldest.run_id})"
+                words = f"{run.entry} has the code of {oldest.entry}, which ran first ({oldest.run_id})"
                 yield _finding(run.run_id, Say(Check.LIKENESS, False, words))
 
 
-def _related(run: Record, other: Record) -> bool:
+def _related(run: _Run, other: _Run) -> bool:
     """One of the two entries says that it is based on the other."""
-    return run.entry.based_on == other.entry.name or other.entry.based_on == run.entry.name
+    return run.based_on == other.entry or other.based_on == run.entry

@@ -1,8 +1,8 @@
 """What the record files of a track held when they were last read, so that a board of thousands starts at once.
 
 One file a track in the cache folder: for each record file its name, its stat facts, the sha256 of its bytes, and its
-summary or the reason why it is broken. Contents are named by their hash; stat facts only say whether a file must be
-read again, in the way that git's own index has it:
+summary or the reason why it is broken. What many summaries say alike is written down, and is in memory, once. Contents
+are named by their hash; stat facts only say whether a file must be read again, in the way that git's own index has it:
 
 - A file is read again unless size, times of change, inode and device are what they were.
 - A file that had changed less than RACY_NS before it was read, or that says it will in future, is not written down: it
@@ -23,7 +23,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
@@ -32,9 +32,20 @@ import msgspec
 
 from harness import errors, result
 from harness.errors import UserError
+from harness.result import DatasetRef, Entry, TrackRef
 from leaderboard import atomic, reading, schema, text
 from leaderboard.reading import read_regular
-from leaderboard.schema import RECORD_CAP_BYTES, TRACK_ID, RecordError, Summary, check_place, decode_summary
+from leaderboard.schema import (
+    RECORD_CAP_BYTES,
+    TRACK_ID,
+    Machine,
+    OwnFacts,
+    RecordError,
+    SourceHash,
+    Summary,
+    check_place,
+    decode_summary,
+)
 
 RACY_NS: Final = 2 * 10**9  # no file system in use has a coarser clock
 INDEX_CAP_BYTES: Final = 2**30
@@ -68,17 +79,44 @@ class _Facts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     device: int
 
 
+class _Numbered(OwnFacts, frozen=True, array_like=True, kw_only=True):
+    """A summary, with the numbers of those of its parts that other runs share."""
+
+    entry: int
+    track: int
+    dataset: int
+    environment: int
+    source: int
+
+
+class _Parts(msgspec.Struct, frozen=True):
+    """Parts of summaries by their numbers, named as in a summary. One that is no longer in use stays."""
+
+    entry: list[Entry] = []
+    track: list[TrackRef] = []
+    dataset: list[DatasetRef] = []
+    environment: list[Machine] = []
+    source: list[SourceHash] = []
+
+
 class _Line(msgspec.Struct, frozen=True, array_like=True):
     """A record file, as it is written down."""
 
     name: str
     facts: _Facts
     digest: str
-    summary: Summary | None
+    run: _Numbered | None
     reason: str
 
 
-_lines = msgspec.msgpack.Decoder(list[_Line])
+class _Written(msgspec.Struct, frozen=True):
+    """A whole index, but for its seal."""
+
+    parts: _Parts = msgspec.field(default_factory=_Parts)
+    lines: list[_Line] = []
+
+
+_written = msgspec.msgpack.Decoder(_Written)
 
 
 class TrackIndex:
@@ -91,7 +129,9 @@ class TrackIndex:
         self._folder = folder
         # A folder of any other name holds no valid record.
         self._file = cache / f"records-{folder.name}.index" if cache and TRACK_ID.fullmatch(folder.name) else None
-        self._known = {} if self._file is None else _recall(self._file, folder.name)
+        written = _Written() if self._file is None else _recall(self._file, folder.name)
+        self._known = {line.name: line for line in written.lines}
+        self._parts: dict[str, list[object]] = msgspec.structs.asdict(written.parts)
         self._learnt = 0  # lines that the file does not have
 
     def look(self, entry: os.DirEntry[str]) -> Content:
@@ -99,7 +139,7 @@ class TrackIndex:
         line = self._known.get(entry.name)
         if line is None or line.facts != _facts(entry):
             return self.read(entry)
-        return Content(line.digest, line.summary, line.reason, None)
+        return Content(line.digest, None if line.run is None else self._summary(line.run), line.reason, None)
 
     def read(self, entry: os.DirEntry[str]) -> Content:
         """What this file of the folder holds, from its bytes."""
@@ -108,9 +148,16 @@ class TrackIndex:
         facts = _path_facts(path)
         content = read(path)
         self._known.pop(entry.name, None)
+        if self._file is None:
+            return content
         if content.digest and facts is not None and max(facts.mtime_ns, facts.ctime_ns) + RACY_NS < began_ns:
-            self._known[entry.name] = _Line(entry.name, facts, content.digest, content.summary, content.reason)
-            self._learnt += 1
+            # Not with integers beyond 64 bits, nor with names that are no text.
+            with contextlib.suppress(OverflowError, UnicodeEncodeError):
+                run = None if content.summary is None else self._numbered(content.summary)
+                line = _Line(entry.name, facts, content.digest, run, content.reason)
+                msgspec.msgpack.encode(line)
+                self._known[entry.name] = line
+                self._learnt += 1
         return content
 
     def save(self, names: Iterable[str]) -> None:
@@ -118,10 +165,34 @@ class TrackIndex:
         if self._file is None or not self._learnt or self._learnt * WORTH_A_REWRITE < len(self._known):
             return
         lines = [line for name in names if (line := self._known.get(name)) is not None]
-        body = _encoded(lines)
+        body = msgspec.msgpack.encode({"parts": self._parts, "lines": lines})
         with contextlib.suppress(UserError, OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             atomic.replace(self._file, _seal(self._folder.name, body) + body, synced=False)
+
+    def _summary(self, run: _Numbered) -> Summary:
+        fields = msgspec.structs.asdict(run)
+        for name, parts in self._parts.items():
+            fields[name] = parts[fields[name]]
+        return Summary(**fields)
+
+    def _numbered(self, summary: Summary) -> _Numbered:
+        """Raises OverflowError, UnicodeEncodeError: a part that can't be written down."""
+        fields = msgspec.structs.asdict(summary)
+        for name, parts in self._parts.items():
+            numbers, part = self._numbers[name], fields[name]
+            fields[name] = numbers.setdefault(msgspec.msgpack.encode(part), len(parts))
+            if fields[name] == len(parts):
+                parts.append(part)
+        return _Numbered(**fields)
+
+    @cached_property
+    def _numbers(self) -> dict[str, dict[bytes, int]]:
+        """By a part's bytes, which tell apart what Python calls equal, 0.0 and -0.0 say."""
+        return {
+            name: {msgspec.msgpack.encode(part): number for number, part in enumerate(parts)}
+            for name, parts in self._parts.items()
+        }
 
 
 def read(path: Path) -> Content:
@@ -157,16 +228,16 @@ def _from_stat(found: os.stat_result) -> _Facts:
     return _Facts(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
 
 
-def _recall(file: Path, track: str) -> dict[str, _Line]:
-    """The lines of an index, by name; none of one that is not to be believed."""
+def _recall(file: Path, track: str) -> _Written:
+    """What an index says; nothing where it is not to be believed."""
     try:
         data = read_regular(file, INDEX_CAP_BYTES, "index")
         body = memoryview(data)[_SEAL_BYTES:]
         if data[:_SEAL_BYTES] != _seal(track, body):
-            return {}
-        return {line.name: line for line in _lines.decode(body)}
+            return _Written()
+        return _written.decode(body)
     except (RecordError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
+        return _Written()
 
 
 def _seal(track: str, body: bytes | memoryview) -> bytes:
@@ -186,18 +257,3 @@ def _code() -> str:
 
 def _source(module: ModuleType) -> bytes:
     return Path(str(module.__file__)).read_bytes()
-
-
-def _encoded(lines: list[_Line]) -> bytes:
-    try:
-        return msgspec.msgpack.encode(lines)
-    except (OverflowError, UnicodeEncodeError):  # numbers beyond 64 bits, and names that are no text
-        return msgspec.msgpack.encode([line for line in lines if _encodable(line)])
-
-
-def _encodable(line: _Line) -> bool:
-    try:
-        msgspec.msgpack.encode(line)
-    except (OverflowError, UnicodeEncodeError):
-        return False
-    return True

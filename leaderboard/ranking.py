@@ -246,17 +246,22 @@ class _Judge(NamedTuple):
         groups: dict[tuple[Variant, Tier], list[Summary]] = {}
         for run in runs:
             groups.setdefault((variant(run), run.tier), []).append(run)
-        against = {(of, tier): self._disproof(groups, of, tier) for of, tier in groups}
         rows: list[Row] = []
         for (of, tier), group in groups.items():
-            retracted = [run for run in group if run.run_id in self.retracted]
-            standing = [run for run in group if run.run_id not in self.retracted]
-            counting = [run for run in standing if run.ranked and not set_apart(run)]
-            practice = [run for run in standing if run.scored and (not run.ranked or set_apart(run))]
-            failed = [run for run in standing if _failed(run) and not set_apart(run)]
-            aside = [run for run in standing if _failed(run) and set_apart(run)]
+            counting: list[Summary] = []
+            practice: list[Summary] = []
+            failed: list[Summary] = []
+            aside: list[Summary] = []  # failed, and made for something else
+            retracted: list[Summary] = []
+            for run in group:
+                if run.run_id in self.retracted:
+                    retracted.append(run)
+                elif run.scored:
+                    (counting if run.ranked and not set_apart(run) else practice).append(run)
+                elif _failed(run):
+                    (aside if set_apart(run) else failed).append(run)
             if counting:
-                rows.append(self._counted(of, counting, len(failed), against[of, tier]))
+                rows.append(self._counted(of, counting, len(failed), self._disproof(groups, of, tier)))
             else:
                 aside += failed
             if practice and include_unranked:

@@ -80,14 +80,11 @@ class SourceHash(msgspec.Struct, frozen=True, kw_only=True):
     git_commit: str | None = None
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """A record without its source texts, its curve and its log; the fields mean what they mean in a Record."""
+class OwnFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a summary says of its run alone: not its entry, track, data, machine and source, which many runs share."""
 
     schema: int
     run_id: str
-    entry: Entry
-    track: TrackRef
-    dataset: DatasetRef
     started_at: str
     seed: int
     verdict: Verdict
@@ -102,12 +99,20 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int | None = None
     declared: Declared
     overrides: dict[str, str] = {}
-    environment: Machine
-    source: SourceHash
     peak_memory_gib: float | None = None
     downstream: Downstream | None = None
     tier: Tier = Tier.SELF_REPORTED
     series: Series | None = None
+
+
+class Summary(OwnFacts, frozen=True, kw_only=True):
+    """A record without its source texts, its curve and its log; the fields mean what they mean in a Record."""
+
+    entry: Entry
+    track: TrackRef
+    dataset: DatasetRef
+    environment: Machine
+    source: SourceHash
 
     def __post_init__(self) -> None:
         # A summary may not say what the record may not say: the very same rules, which read fields that both have.

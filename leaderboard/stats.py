@@ -42,7 +42,7 @@ def sample_sd(values: Sequence[float]) -> float | None:
     """The sample standard deviation (n − 1 in the denominator); None for fewer than two values or no finite result."""
     if len(values) < 2:
         return None
-    if math.isfinite(values[0]) and all(value == values[0] for value in values):
+    if math.isfinite(values[0]) and values.count(values[0]) == len(values):
         return 0.0  # exactly: the mean of equal values is rounded, and may be none of them
     centre = mean(values)
     try:

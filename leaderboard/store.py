@@ -10,7 +10,7 @@ over exactly its bytes; otherwise it is read as self-reported and named among th
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ from leaderboard.text import plain
 LOCK_NAME = ".lock"
 MAINTAINERS_NAME = "maintainers"  # beside the results folder
 SIGNATURE_SUFFIX = ".sig"
+READ_AHEAD_BYTES = 4 * 2**20  # of records in one go, which take several times that when decoded: some dozen usual ones
 LOCK_WAIT_S = 60.0  # an add takes milliseconds; whoever holds the lock for a minute is stuck
 
 
@@ -192,9 +193,10 @@ class Store:
                 claims[len(found)] = claim
             found.append(_Run(name, content.summary, content.digest))
         signers = verdicts.signers(tuple(claims.values()))
-        signed = {number for number, signer in zip(claims, signers, strict=True) if signer is not None}
+        # A dictionary, since it keeps their order.
+        signed = dict.fromkeys(number for number, signer in zip(claims, signers, strict=True) if signer is not None)
         kept: dict[str, int] = {}
-        for number in sorted(range(len(found)), key=lambda number: number not in signed):
+        for number in (*signed, *(number for number in range(len(found)) if number not in signed)):
             run_id = found[number].summary.run_id
             if kept.setdefault(run_id, number) != number:
                 broken.append(Broken(plain(found[number].name, 200), f"another record has the id {run_id}"))
@@ -236,13 +238,29 @@ class Store:
             index.save(name for name, _ in files)
 
     def read_all(self, track: str | None = None) -> Everything:
-        """Every record whole, or one track's, with its bytes and whoever signed it. Nothing is remembered here.
+        """`each`, all at once: a quarter of a megabyte of memory for a usual record.
 
         Raises:
             UserError: as `load`.
         """
-        found: list[tuple[Path, bytes, Record]] = []
-        broken: list[Broken] = []
+        found = tuple(self.each(track))
+        return Everything(
+            tuple(each for each in found if isinstance(each, Held)),
+            tuple(each for each in found if isinstance(each, Broken)),
+        )
+
+    def each(self, track: str | None = None) -> Iterator[Held | Broken]:
+        """Every record whole, or one track's, with its bytes and whoever signed it, in order; and whatever is broken.
+
+        One after another: whoever lets go of them has READ_AHEAD_BYTES of them in memory, and a record. They are read
+        ahead so that all processors check signatures. Nothing is remembered here.
+
+        Raises:
+            UserError: as `load`.
+        """
+        verdicts = Verdicts(self._maintainers)
+        ahead: list[Held] = []
+        ahead_bytes = 0
         for path, problem in self._files(track):
             try:
                 if problem:
@@ -251,21 +269,15 @@ class Store:
                 record = decode(data)
                 check_place(path, record)
             except RecordError as error:
-                broken.append(Broken(self._relative(path), str(error)))
-            else:
-                found.append((path, data, record))
-        signatures = {path: signature for path, _, _ in found if (signature := _signature(path)) is not None}
-        claims = [
-            Signed.over(data, signatures[path], record.started_at) for path, data, record in found if path in signatures
-        ]
-        signers = dict(zip(signatures, all_signed_by(claims, self._maintainers), strict=True))
-        return Everything(
-            tuple(
-                Held(record, self._relative(path), data, signatures.get(path), signers.get(path))
-                for path, data, record in found
-            ),
-            (*broken, *self._strays(track)),
-        )
+                yield Broken(self._relative(path), str(error))
+                continue
+            ahead.append(Held(record, self._relative(path), data, _signature(path), None))
+            ahead_bytes += len(data)
+            if ahead_bytes >= READ_AHEAD_BYTES:
+                yield from _with_signers(ahead, verdicts)
+                ahead, ahead_bytes = [], 0
+        yield from _with_signers(ahead, verdicts)
+        yield from self._strays(track)
 
     def get(self, run: str) -> Record:
         """The whole record with this id, or with the only id that begins so; see `Held.counted` for its tier.
@@ -377,10 +389,26 @@ def _scan(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
 
 
 def _claim(folder: Path, name: str, content: Content) -> Signed | None:
-    """That a record is signed, where it says that it is verified."""
+    """That a record is signed, where it says that it is verified.
+
+    The signature is looked for now, not in the listing: it may have come, with its record, while that was made.
+    """
     if content.summary is None or content.summary.tier is not Tier.VERIFIED:
         return None
-    return Signed(content.digest, _signature(folder / name) or b"", content.summary.started_at, content.data)
+    signature = _signature_bytes(signature_path(folder / name))
+    return Signed(content.digest, signature, content.summary.started_at, content.data)
+
+
+def _with_signers(records: Sequence[Held], verdicts: Verdicts) -> Iterator[Held]:
+    """Records whose signatures nobody has looked at yet, with whoever made them."""
+    claims = {
+        number: Signed.over(held.data, held.signature, held.record.started_at)
+        for number, held in enumerate(records)
+        if held.signature is not None
+    }
+    signers = dict(zip(claims, verdicts.signers(tuple(claims.values())), strict=True))
+    for number, held in enumerate(records):
+        yield held._replace(signer=signers.get(number))
 
 
 def _same(path: Path, data: bytes) -> bool:
@@ -393,8 +421,11 @@ def _same(path: Path, data: bytes) -> bool:
 def _signature(record: Path) -> bytes | None:
     """What lies beside a record as its signature; empty, which signs nothing, where that is no such file."""
     path = signature_path(record)
-    if not os.path.lexists(path):
-        return None
+    return _signature_bytes(path) if os.path.lexists(path) else None
+
+
+def _signature_bytes(path: Path) -> bytes:
+    """Empty, which signs nothing, where there is no such file."""
     try:
         return read_regular(path, SIGNATURE_CAP_BYTES, "signature")
     except RecordError:

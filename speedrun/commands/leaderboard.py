@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UserError
 from leaderboard import atomic
+from leaderboard.collector import paused
 from leaderboard.ranking import Board, top
 from speedrun import standings
 from speedrun.answers import BrokenRecord, Shown, Site
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 ROWS_SHOWN = 25  # of each section on a terminal, unless asked otherwise
 
 
+@paused()
 def leaderboard(
     workspace: Workspace,
     *,
@@ -77,6 +79,7 @@ def leaderboard(
     )
 
 
+@paused()
 def histories(workspace: Workspace, track: str | None) -> "Histories":
     """The record histories, and what was published elsewhere for the same tracks.
 

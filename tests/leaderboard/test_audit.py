@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,8 +36,10 @@ from leaderboard.plausibility import Check, Data, Facts, Terms
 from leaderboard.rulings import NO_RULINGS
 from leaderboard.schema import decode
 from leaderboard.signatures import LineFault
-from leaderboard.store import Broken, Held, Store
+from leaderboard.store import READ_AHEAD_BYTES, Broken, Held, Store
+from speedrun.commands.audit import audit as audit_command
 from speedrun.fitness import accelerator_words, meets
+from speedrun.workspace import Workspace, find_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_DUELS = LoadedDuels((), (), frozenset())
@@ -285,6 +289,30 @@ def test_what_says_verified_must_be(honest):
         assert words in found.words
     (found,) = findings(held(honest(), b"a signature"))
     assert (found.check, found.grave) == (Check.SIGNATURE, False)
+
+
+def test_an_audit_of_many_records_takes_no_more_memory_than_one_of_few(honest, tmp_path):
+    """Of 160 records with large logs and sources, all different, it holds as much at a time as of 40."""
+
+    def peak_bytes(records):
+        workspace = Workspace(tmp_path / str(records))
+        shutil.copytree(find_workspace().tracks, workspace.tracks)
+        shutil.copytree(find_workspace().datasets, workspace.datasets)
+        (workspace.results / "cpu-smoke").mkdir(parents=True)
+        for number in range(records):
+            record = honest(source=f"# {number}\n" + 12_000 * "# a line\n", log_tail=100_000 * "x")
+            (workspace.results / "cpu-smoke" / f"{record.run_id}.json").write_bytes(encode(record))
+        tracemalloc.start()
+        try:
+            assert audit_command(workspace, None).records == records
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak_bytes(1)  # whatever is imported
+    few, many = peak_bytes(40), peak_bytes(160)
+    assert few > READ_AHEAD_BYTES  # the records are so large that it counts
+    assert many < 1.5 * few
 
 
 @pytest.mark.parametrize("forger", ["eve", "another run", "another byte"])

@@ -229,11 +229,11 @@ def test_every_byte_of_an_index_counts(store, results, cache, put, make_record, 
     whole = index_of(cache).read_bytes()
     for place in range(0, len(whole), max(1, len(whole) // 97)):
         index_of(cache).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        assert index._recall(index_of(cache), "cpu-smoke") == {}
+        assert index._recall(index_of(cache), "cpu-smoke").lines == []
         index_of(cache).write_bytes(whole[:place])
-        assert index._recall(index_of(cache), "cpu-smoke") == {}
+        assert index._recall(index_of(cache), "cpu-smoke").lines == []
     index_of(cache).write_bytes(whole)
-    assert len(index._recall(index_of(cache), "cpu-smoke")) == 1
+    assert len(index._recall(index_of(cache), "cpu-smoke").lines) == 1
     assert store.load() == plain
 
 
@@ -306,7 +306,7 @@ def test_many_processes_at_once_agree(results, cache, put, make_record):
     children = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [(*child.communicate(), child.returncode) for child in children] == [("5\n", "", 0)] * 4
     assert [path.name for path in cache.iterdir()] == [index_of(cache).name]
-    assert len(index._recall(index_of(cache), "cpu-smoke")) == 5
+    assert len(index._recall(index_of(cache), "cpu-smoke").lines) == 5
 
 
 def test_what_an_index_can_not_hold_is_left_out(results, cache, put, make_record, record_json, old, monkeypatch):
@@ -324,7 +324,7 @@ def test_what_an_index_can_not_hold_is_left_out(results, cache, put, make_record
     assert len(plain.broken) == 1
     for _ in range(2):
         assert Store(results, cache).load() == plain
-        assert len(index._recall(index_of(cache), "cpu-smoke")) == 1
+        assert len(index._recall(index_of(cache), "cpu-smoke").lines) == 1
 
 
 def test_few_new_records_are_read_again_rather_than_all_written_down_again(
@@ -341,7 +341,28 @@ def test_few_new_records_are_read_again_rather_than_all_written_down_again(
     for _ in range(3):
         put(make_record())
     assert store.load() == Store(results).load()
-    assert len(index._recall(index_of(cache), "cpu-smoke")) == 8
+    assert len(index._recall(index_of(cache), "cpu-smoke").lines) == 8
+
+
+def test_what_runs_share_is_there_once_and_nothing_else_is_taken_for_it(
+    store, results, cache, put, make_record, old, unread
+):
+    put(make_record(title="First", limit_s=0.0))
+    put(make_record(title="Second", limit_s=-0.0))  # equal, and not the same
+    store.load()
+    for title in ("First", "Third", "Second"):  # beside what is known by now
+        put(make_record(title=title, limit_s=0.0))
+    store.load()
+    parts = index._recall(index_of(cache), "cpu-smoke").parts
+    assert [entry.title for entry in parts.entry] == ["First", "Second", "Third"]
+    assert [str(track.limit_s) for track in parts.track] == ["0.0", "-0.0"]
+    assert len(parts.dataset) == len(parts.environment) == len(parts.source) == 1
+    plain = Store(results).load()
+    unread()
+    loaded = store.load()
+    assert loaded == plain
+    assert [run.entry.title for run in loaded.records] == ["First", "Second", "First", "Third", "Second"]
+    assert [str(run.track.limit_s) for run in loaded.records] == ["0.0", "-0.0", "0.0", "0.0", "0.0"]
 
 
 def test_whoever_judges_reads_the_files_themselves(store, put, make_record, old, monkeypatch):
