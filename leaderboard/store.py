@@ -73,13 +73,6 @@ class Held(NamedTuple):
         return msgspec.structs.replace(self.record, tier=Tier.SELF_REPORTED) if self.unsigned else self.record
 
 
-class Everything(NamedTuple):
-    """Every file of a results folder, for who looks at all of them."""
-
-    records: tuple[Held, ...]
-    broken: tuple[Broken, ...]  # strange signature files among them
-
-
 class _Run(NamedTuple):
     """A record that is not broken."""
 
@@ -236,18 +229,6 @@ class Store:
                     claim = _claim(path, name, content)
                 yield f"{path.name}/{name}", content, claim
             index.save(name for name, _ in files)
-
-    def read_all(self, track: str | None = None) -> Everything:
-        """`each`, all at once: a quarter of a megabyte of memory for a usual record.
-
-        Raises:
-            UserError: as `load`.
-        """
-        found = tuple(self.each(track))
-        return Everything(
-            tuple(each for each in found if isinstance(each, Held)),
-            tuple(each for each in found if isinstance(each, Broken)),
-        )
 
     def each(self, track: str | None = None) -> Iterator[Held | Broken]:
         """Every record whole, or one track's, with its bytes and whoever signed it, in order; and whatever is broken.

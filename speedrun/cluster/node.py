@@ -1,4 +1,4 @@
-"""A run on a node of a cluster: `python -m speedrun.cluster.node` reads an order and says how it goes, line by line.
+"""Runs on a node of a cluster: `python -m speedrun.cluster.node` reads an order a line, and says how each goes.
 
 The ordinary harness, in a process of its own beside the engine's: started from the code that the driver sent, under
 the device lock of this machine. It dies with the process that started it, and its sandbox with it.
@@ -113,13 +113,14 @@ def main() -> None:
     starter = int(sys.argv[1])
     if os.getppid() != starter:  # it died before we asked to be told
         sys.exit(1)
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     root = Path(__file__).resolve().parents[2]
-    try:
-        answer: Said = carry_out(order, Workspace(root, home()))
-    except Exception as error:
-        answer = Failed(plain(f"{type(error).__name__}: {error}", WORDS_CAP))
-    say(answer)
+    for line in sys.stdin.buffer:
+        order = msgspec.json.decode(line, type=Order)
+        try:
+            answer: Said = carry_out(order, Workspace(root, home()))
+        except Exception as error:
+            answer = Failed(plain(f"{type(error).__name__}: {error}", WORDS_CAP))
+        say(answer)
 
 
 if __name__ == "__main__":

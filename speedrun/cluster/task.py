@@ -1,7 +1,9 @@
 """What the engine runs on a node. Imported there from the code that the driver sent; nothing here imports the engine.
 
-A run has a process of its own (speedrun.cluster.node): the engine's workers have threads and signals of theirs, and a
-run that is killed must leave nothing behind.
+Runs are made by a process of their own (speedrun.cluster.node): the engine's workers have threads and signals of
+theirs, and a run that is killed must leave nothing behind. It makes one run after another, as a command does on a
+machine without a cluster: starting Python and trying the sandbox would cost each of them a second. It dies with the
+engine's worker, which ends with the driver.
 """
 
 import collections
@@ -22,37 +24,96 @@ from speedrun.cluster.orders import Failed, Made, Refused
 ROOT = Path(__file__).resolve().parents[2]
 TAIL_LINES = 5  # of what the process printed, for the message when it dies
 
+Tell = Callable[[bytes], None]
 
-def carry_out(order: bytes, tell: Callable[[bytes], None]) -> bytes:
+_waiting: "list[_Maker]" = []  # for another run: the latest process that has answered
+
+
+def carry_out(order: bytes, tell: Tell) -> bytes:
     """Makes one run. order: an encoded `Order`. Returns an encoded answer; `tell` gets what is said before."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "speedrun.cluster.node", str(os.getpid())],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
+    maker = _waiting.pop() if _waiting else _Maker()
+    if not maker.alive:
+        maker.end()
+        maker = _Maker()
+    try:
+        answer = maker.make(order, tell) or orders.encode(Failed(maker.last_words()))
+    except BaseException:
+        maker.end()
+        raise
+    if maker.alive:
+        _waiting.append(maker)
+    else:
+        maker.end()
+    return answer
+
+
+class _Maker:
+    """A process that makes runs. It must have been started by the thread that lives longest: it dies with that."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "speedrun.cluster.node", str(os.getpid())],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._orders, self._answers = self._process.stdin, self._process.stdout
+        self._tell: Tell = _nobody
+        self._tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+        self._listener = threading.Thread(target=self._listen, args=(self._process.stderr,), daemon=True)
+        self._listener.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def make(self, order: bytes, tell: Tell) -> bytes:
+        """One run's encoded answer; nothing: the process has ended without one."""
+        self._tell = tell
+        self._tail.clear()
         try:
-            tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
-            listener = threading.Thread(target=_listen, args=(process.stderr, tail, tell), daemon=True)
-            listener.start()
             with contextlib.suppress(BrokenPipeError):  # it died as it started, and its last words say why
-                process.stdin.write(order + b"\n")
-                process.stdin.close()
-            for line in process.stdout:
+                self._orders.write(order + b"\n")
+                self._orders.flush()
+            for line in self._answers:
                 said = line.rstrip(b"\n")
                 if _is_answer(said):
                     return said
                 tell(said)
-            listener.join(timeout=10)
-            ended = process.wait()
-            return orders.encode(Failed(f"its process ended with {ended}: {' / '.join(tail) or 'nothing was said'}"))
+            return b""
         finally:
-            process.kill()
+            self._tell = _nobody
+
+    def last_words(self) -> str:
+        """How it ended, which it has, or is about to."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)
+        self._listener.join(timeout=10)
+        return f"its process ended with {self._process.poll()}: {' / '.join(self._tail) or 'nothing was said'}"
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._orders, self._answers):
+            with contextlib.suppress(BrokenPipeError):  # of an order that it did not take
+                stream.close()
+
+    def _listen(self, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                words = line.decode(errors="replace").strip()[:500]
+                if words:
+                    self._tail.append(words)
+                    self._tell(orders.encode(orders.Noted(words)))
+
+
+def _nobody(said: bytes) -> None:
+    """Between two runs nobody listens."""
 
 
 def _is_answer(said: bytes) -> bool:
@@ -61,11 +122,3 @@ def _is_answer(said: bytes) -> bool:
         return isinstance(orders.decode(said), Made | Refused | Failed)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
-
-
-def _listen(stream: IO[bytes], tail: "collections.deque[str]", tell: Callable[[bytes], None]) -> None:
-    for line in stream:
-        words = line.decode(errors="replace").strip()[:500]
-        if words:
-            tail.append(words)
-            tell(orders.encode(orders.Noted(words)))

@@ -40,6 +40,7 @@ from leaderboard.store import READ_AHEAD_BYTES, Broken, Held, Store
 from speedrun.commands.audit import audit as audit_command
 from speedrun.fitness import accelerator_words, meets
 from speedrun.workspace import Workspace, find_workspace
+from tests.leaderboard.whole import read_all
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_DUELS = LoadedDuels((), (), frozenset())
@@ -123,7 +124,7 @@ def test_honest_records_have_nothing_to_be_found(honest):
 
 
 def test_the_first_records_have_nothing_to_be_found():
-    everything = Store(ROOT / "leaderboard" / "results").read_all()
+    everything = read_all(Store(ROOT / "leaderboard" / "results"))
     assert everything.broken == ()
     terms, manifest = {}, load_manifest(ROOT / "data" / "datasets" / "tales.toml")
     for name in ("cpu-smoke", "cpu-1min"):
@@ -331,7 +332,7 @@ def test_a_forged_signature_is_found_in_the_files(honest, tmp_path, forger):
         signature_path(path).write_bytes(ada.sign(encode(good)))
     if forger == "another byte":
         path.write_bytes(path.read_bytes().replace(b'"title": "A title"', b'"title": "A Title"'))
-    (found,) = audit(store.read_all().records, FACTS)
+    (found,) = audit(read_all(store).records, FACTS)
     assert (found.where, found.check, found.grave) == (spoilt.run_id, Check.SIGNATURE, True)
 
 

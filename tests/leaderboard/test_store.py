@@ -13,9 +13,11 @@ import pytest
 
 from harness.errors import UserError
 from harness.result import Declared, Entry, Level, Tier, Times, encode
+from leaderboard import store as store_module
 from leaderboard.schema import RECORD_CAP_BYTES, decode_summary
 from leaderboard.signatures import Signer
-from leaderboard.store import Broken, Everything, Loaded, Store, signature_path
+from leaderboard.store import Broken, Loaded, Store, signature_path
+from tests.leaderboard.whole import Everything, read_all
 
 NOTHING = Loaded((), (), frozenset(), {})
 
@@ -353,9 +355,21 @@ def test_a_verified_record_counts_as_signed(store, make_record, ada):
     held = store.find(record.run_id)
     assert (held.signer, held.unsigned, held.record, held.counted) == ("ada@example.org", False, record, record)
     assert store.get(record.run_id) == record
-    (whole,) = store.read_all().records
+    (whole,) = read_all(store).records
     assert whole == held
     assert whole.data == path.read_bytes()
+
+
+def test_a_signature_that_came_while_its_folder_was_listed_counts(store, make_record, ada, monkeypatch):
+    """A listing that is under way may show a new file, its record, and not another one, which came before it."""
+    record = make_record(tier=Tier.VERIFIED)
+    store.add(record, ada.sign(encode(record)))
+    listed = store_module._scan
+    monkeypatch.setattr(
+        store_module, "_scan", lambda folder: [each for each in listed(folder) if not each[0].endswith(".sig")]
+    )
+    assert store.load().unsigned == frozenset()
+    assert [held.signer for held in read_all(store).records] == ["ada@example.org"]
 
 
 def _no_signature(path, ada):
@@ -435,7 +449,7 @@ def test_verdicts_on_signatures_are_remembered_where_it_is_said(make_record, ada
     # The audit asks anew, and what was remembered of other bytes helps nobody.
     _a_changed_byte(path, ada)
     assert store.load().unsigned == {record.run_id}
-    assert store.read_all().records[0].unsigned
+    assert read_all(store).records[0].unsigned
 
 
 def test_everything_is_read_whole_and_strays_are_named(store, make_record, tmp_path):
@@ -443,15 +457,15 @@ def test_everything_is_read_whole_and_strays_are_named(store, make_record, tmp_p
     paths = [store.add(record) for record in (first, second)]
     (paths[0].parent / "20261121-141530-gone-3f9a.json.sig").write_text("a signature")
     (paths[0].parent / "20261121-141530-baseline-3f9a.json").write_text("{")
-    everything = store.read_all()
+    everything = read_all(store)
     assert [held.record for held in everything.records] == [second, first]
     assert dict(everything.broken).keys() == {
         "cpu-smoke/20261121-141530-baseline-3f9a.json",
         "cpu-smoke/20261121-141530-gone-3f9a.json.sig",
     }
-    assert [held.record for held in store.read_all("cpu-1min").records] == [second]
-    assert store.read_all("cpu-1min").broken == ()
-    assert store.read_all("../results") == Everything((), ())
+    assert [held.record for held in read_all(store, "cpu-1min").records] == [second]
+    assert read_all(store, "cpu-1min").broken == ()
+    assert read_all(store, "../results") == Everything((), ())
 
 
 def test_the_same_signed_record_twice_changes_nothing(store, make_record, ada):

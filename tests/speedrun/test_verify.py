@@ -14,6 +14,7 @@ from leaderboard.signatures import Signer, signed_by
 from leaderboard.store import Store, signature_path
 from speedrun.verification import judge, record_news
 from speedrun.vouching import Voucher
+from tests.leaderboard.whole import read_all
 from tests.maintained import git, maintain, make_keys
 
 ALPHA = 0.01
@@ -196,7 +197,7 @@ def test_one_cheating_run_ends_a_verification_and_is_signed_too(checkout, speedr
     said = speedrun("verify", "mine", "--track", "cpu-blink", "--key", keys / "ada")
     assert said.code == 1, said
     assert "does not stand" in said.out
-    (held,) = Store(checkout.results).read_all().records
+    (held,) = read_all(Store(checkout.results)).records
     assert held.record.verdict is Verdict.PRETRAINED
     assert (held.record.tier, held.signer) == (Tier.VERIFIED, "ada@example.org")
 

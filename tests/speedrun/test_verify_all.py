@@ -18,6 +18,7 @@ from speedrun.commands import verify_all as command
 from speedrun.queue_work import plan, work_off
 from speedrun.waiting import track_ref
 from tests.fuzzing import unsafe
+from tests.leaderboard.whole import read_all
 from tests.maintained import git, maintain, make_keys
 from tests.speedrun.process import SPEEDRUN
 
@@ -160,7 +161,7 @@ def test_the_queue_is_worked_off_in_order_whatever_one_entry_does(checkout, veri
     assert answer["entries"][2]["because"].startswith("speedrun.py: does not define setup(run)")
     assert "1 of 2: old: stands, 1 verified run; record 1" in said.err
     assert "2 of 2: cheats: does not stand, run " in said.err
-    held = Store(workspace.results).read_all().records
+    held = read_all(Store(workspace.results)).records
     assert [(each.record.entry.name, each.record.tier, each.signer) for each in held] == [
         ("old", Tier.VERIFIED, "ada@example.org"),
         ("cheats", Tier.VERIFIED, "ada@example.org"),
@@ -238,7 +239,7 @@ def test_ctrl_c_stops_the_run_and_says_what_is_done_and_what_is_left(checkout, e
     assert process.returncode == 130, (heard, out, err)
     assert "interrupted: 1 of 2 settled, 1 left; 4 files written" in out
     assert "left  three" in out
-    held = Store(workspace.results).read_all().records
+    held = read_all(Store(workspace.results)).records
     assert [(each.record.entry.name, each.record.verdict, each.signer) for each in held] == [
         ("one", Verdict.OK, "ada@example.org"),
         ("slow", Verdict.INTERRUPTED, "ada@example.org"),
