@@ -58,7 +58,8 @@ def stage(boot: Path, names: tuple[str, ...] = WORKER_FILES) -> None:
     for name in names:
         source = shutil.copyfile(Path(__file__).with_name(name), folder / name)
         compiled = folder / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"
-        py_compile.compile(str(source), str(compiled), doraise=True, invalidation_mode=_AS_IT_IS)
+        # Its own name alone: where it lies out here is nobody's business in there.
+        py_compile.compile(str(source), str(compiled), dfile=name, doraise=True, invalidation_mode=_AS_IT_IS)
 
 
 def try_levels() -> tuple[Trial, ...]:

@@ -1,7 +1,8 @@
-"""Python's garbage collector, out of the way while a board is read.
+"""Python's garbage collector, out of the way while a board is read, ranked and shown.
 
 A hundred thousand records are millions of objects that all stay. The collector, which looks for circles among them
-again and again as they grow in number, finds none and takes more time than reading them does.
+again and again as they grow in number, finds none and takes more time than reading them does. So a command about a
+board does without it until it ends.
 """
 
 import gc

@@ -1,8 +1,9 @@
 """What the record files of a track held when they were last read, so that a board of thousands starts at once.
 
 One file a track in the cache folder: for each record file its name, its stat facts, the sha256 of its bytes, and its
-summary or the reason why it is broken. What many summaries say alike is written down, and is in memory, once. Contents
-are named by their hash; stat facts only say whether a file must be read again, in the way that git's own index has it:
+summary or the reason why it is broken. What many summaries say alike is written down once, and is in memory once where
+it comes from here. Contents are named by their hash; stat facts only say whether a file must be read again, in the way
+that git's own index has it:
 
 - A file is read again unless size, times of change, inode and device are what they were.
 - A file that had changed less than RACY_NS before it was read, or that says it will in future, is not written down: it

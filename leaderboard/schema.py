@@ -39,7 +39,7 @@ from harness.result import (
 from leaderboard.text import plain
 
 # Twice the largest that the harness writes: sources of 256 KiB, which JSON can double, and their log and curve. Twelve
-# records of 16 MiB, made of what Python needs most memory for, cost an audit 1.6 GB and a minute.
+# records of 16 MiB, made of what Python needs most memory for, take 1.6 GB together and a minute to audit.
 RECORD_CAP_BYTES: Final = 2 * 2**20
 
 ENTRY_NAME: Final = r"[a-z0-9][a-z0-9_-]{0,39}"

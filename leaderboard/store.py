@@ -231,7 +231,8 @@ class Store:
             index.save(name for name, _ in files)
 
     def each(self, track: str | None = None) -> Iterator[Held | Broken]:
-        """Every record whole, or one track's, with its bytes and whoever signed it, in order; and whatever is broken.
+        """Every record whole, or one track's, in order, with its bytes and whoever signed it; between them, when it is
+        found, whatever is broken.
 
         One after another: whoever lets go of them has READ_AHEAD_BYTES of them in memory, and a record. They are read
         ahead so that all processors check signatures. Nothing is remembered here.

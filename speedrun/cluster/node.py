@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,6 +23,7 @@ from harness import journal, submission
 from harness.errors import UserError
 from harness.events import Event, Noted, PhaseBegan
 from harness.first_record import first_record, scored_stream
+from harness.result import Verdict
 from harness.runner import run_entry
 from harness.submission import Submission
 from harness.syscalls import PR_SET_PDEATHSIG, prctl
@@ -42,7 +44,14 @@ def home() -> Path:
     return Path(named) if named else Path.home() / ".cache" / "speedrun" / socket.gethostname()
 
 
-def carry_out(order: Order, workspace: Workspace) -> Answer:
+class Carried(NamedTuple):
+    """What an order came to."""
+
+    answer: Answer
+    interrupted: bool = False  # this process was told to stop, and takes no other order
+
+
+def carry_out(order: Order, workspace: Workspace) -> Carried:
     """Makes the run. Whatever it comes to, nothing of it stays on the node."""
     try:
         _at_full_priority()
@@ -69,11 +78,12 @@ def carry_out(order: Order, workspace: Workspace) -> Answer:
                 journal.settle(workspace.cache, record.run_id)
             # On one line, as everything that a node says.
             line = msgspec.Raw(msgspec.json.encode(record))
-            return Made(record=line, level=request.level, against=request.practice)
+            made = Made(record=line, level=request.level, against=request.practice)
+            return Carried(made, record.verdict is Verdict.INTERRUPTED)
     except UserError as error:
-        return Refused(plain(str(error), WORDS_CAP))
+        return Carried(Refused(plain(str(error), WORDS_CAP)))
     except OSError as error:
-        return Refused(plain(f"{error.strerror or error} ({type(error).__name__})", WORDS_CAP))
+        return Carried(Refused(plain(f"{error.strerror or error} ({type(error).__name__})", WORDS_CAP)))
 
 
 def _at_full_priority() -> None:
@@ -117,10 +127,12 @@ def main() -> None:
     for line in sys.stdin.buffer:
         order = msgspec.json.decode(line, type=Order)
         try:
-            answer: Said = carry_out(order, Workspace(root, home()))
+            carried = carry_out(order, Workspace(root, home()))
         except Exception as error:
-            answer = Failed(plain(f"{type(error).__name__}: {error}", WORDS_CAP))
-        say(answer)
+            carried = Carried(Failed(plain(f"{type(error).__name__}: {error}", WORDS_CAP)))
+        say(carried.answer)
+        if carried.interrupted:
+            break
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from speedrun.cluster import orders
 from speedrun.cluster.orders import Failed, Made, Refused
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 10.0  # with the end of a process that says nothing any more
 TAIL_LINES = 5  # of what the process printed, for the message when it dies
 
 Tell = Callable[[bytes], None]
@@ -32,29 +33,30 @@ _waiting: "list[_Maker]" = []  # for another run: the latest process that has an
 def carry_out(order: bytes, tell: Tell) -> bytes:
     """Makes one run. order: an encoded `Order`. Returns an encoded answer; `tell` gets what is said before."""
     maker = _waiting.pop() if _waiting else _Maker()
-    if not maker.alive:
-        maker.end()
-        maker = _Maker()
     try:
-        answer = maker.make(order, tell) or orders.encode(Failed(maker.last_words()))
-    except BaseException:
-        maker.end()
-        raise
-    if maker.alive:
-        _waiting.append(maker)
-    else:
-        maker.end()
-    return answer
+        if not maker.usable:
+            maker.end()
+            maker = _Maker()
+        answer = maker.make(order, tell)
+        if answer is None:
+            return orders.encode(Failed(maker.last_words()))
+        if not isinstance(orders.decode(answer), Failed):
+            _waiting.append(maker)
+        return answer
+    finally:
+        if maker not in _waiting:
+            maker.end()
 
 
 class _Maker:
     """A process that makes runs. It must have been started by the thread that lives longest: it dies with that."""
 
     def __init__(self) -> None:
+        self._environment = dict(os.environ)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "speedrun.cluster.node", str(os.getpid())],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**self._environment, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -69,11 +71,12 @@ class _Maker:
         self._listener.start()
 
     @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
+    def usable(self) -> bool:
+        """It lives, and has what the engine grants now: which cards and how many threads stand in the environment."""
+        return self._process.poll() is None and self._environment == dict(os.environ)
 
-    def make(self, order: bytes, tell: Tell) -> bytes:
-        """One run's encoded answer; nothing: the process has ended without one."""
+    def make(self, order: bytes, tell: Tell) -> bytes | None:
+        """One run's encoded answer; None: the process has ended, or says nothing any more."""
         self._tell = tell
         self._tail.clear()
         try:
@@ -85,16 +88,19 @@ class _Maker:
                 if _is_answer(said):
                     return said
                 tell(said)
-            return b""
+            return None
         finally:
             self._tell = _nobody
 
     def last_words(self) -> str:
         """How it ended, which it has, or is about to."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=10)
-        self._listener.join(timeout=10)
-        return f"its process ended with {self._process.poll()}: {' / '.join(self._tail) or 'nothing was said'}"
+        try:
+            ended = f"its process ended with {self._process.wait(timeout=PATIENCE_S)}"
+        except subprocess.TimeoutExpired:
+            ended = "its process said nothing any more"
+            self._process.kill()
+        self._listener.join(timeout=PATIENCE_S)
+        return f"{ended}: {' / '.join(self._tail) or 'no word before that'}"
 
     def end(self) -> None:
         self._process.kill()
@@ -109,7 +115,8 @@ class _Maker:
                 words = line.decode(errors="replace").strip()[:500]
                 if words:
                     self._tail.append(words)
-                    self._tell(orders.encode(orders.Noted(words)))
+                    with contextlib.suppress(Exception):  # words on the way are worth no run
+                        self._tell(orders.encode(orders.Noted(words)))
 
 
 def _nobody(said: bytes) -> None:

@@ -278,6 +278,10 @@ def test_what_travels_is_compiled_once_and_not_in_every_sandbox(tmp_path: Path) 
     imports = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from harness import {', '.join(modules)}"
     done = subprocess.run([sys.executable, "-B", "-I", "-c", imports], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    compiled = list((tmp_path / "harness" / "__pycache__").iterdir())
+    assert len(compiled) == len(WORKER_FILES)
+    for path in compiled:  # an entry can read them: not where they lie on the host
+        assert str(tmp_path).encode() not in path.read_bytes()
 
 
 def test_a_python_that_was_started_by_a_relative_path_is_found():

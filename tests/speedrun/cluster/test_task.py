@@ -10,8 +10,10 @@ import psutil
 import pytest
 
 from harness import submission
+from harness.result import Verdict
+from leaderboard.schema import decode
 from speedrun.cluster import orders, task
-from speedrun.cluster.orders import Failed, Order, Refused
+from speedrun.cluster.orders import Began, Failed, Made, Order, Refused
 from speedrun.workspace import find_workspace
 
 
@@ -24,20 +26,17 @@ def nobody_waits_before_and_after(tmp_path, monkeypatch):
         task._waiting.pop().end()
 
 
+def order_on(track):
+    source = submission.load(find_workspace().template, "template").source
+    return orders.encode(
+        Order(job="a test", entry="template", source=source, track=track, dataset=None, level=None, practice=True)
+    )
+
+
 @pytest.fixture
 def order():
     """One that is refused at once: there is no such track."""
-    entry = submission.load(find_workspace().template, "template")
-    asked = Order(
-        job="a test",
-        entry="template",
-        source=entry.source,
-        track="nowhere",
-        dataset=None,
-        level=None,
-        practice=True,
-    )
-    return orders.encode(asked)
+    return order_on("nowhere")
 
 
 def ask(order):
@@ -47,6 +46,21 @@ def ask(order):
 def waiting():
     (maker,) = task._waiting
     return maker._process.pid
+
+
+def runs(process):
+    """A zombie, of which nobody has taken notice yet, does not."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def gone(process):
+    until_s = time.monotonic() + 10
+    while runs(process) and time.monotonic() < until_s:
+        time.sleep(0.01)
+    assert not runs(process)
 
 
 def test_one_process_takes_order_after_order(order):
@@ -79,6 +93,32 @@ def test_a_process_that_dies_over_an_order_says_why_and_is_used_no_more(order):
     assert isinstance(ask(order), Refused)
 
 
+def test_a_process_that_says_nothing_any_more_is_ended(order, monkeypatch):
+    silent = "import os, sys, time; os.close(1); sys.stdin.readline(); time.sleep(600)"
+    start = subprocess.Popen
+    monkeypatch.setattr(
+        task.subprocess, "Popen", lambda command, **how: start([sys.executable, "-c", silent], **{**how, "cwd": None})
+    )
+    monkeypatch.setattr(task, "PATIENCE_S", 0.2)
+    before = set(psutil.Process().children())
+    failed = ask(order)
+    assert failed == Failed("its process said nothing any more: no word before that")
+    assert task._waiting == []
+    assert set(psutil.Process().children()) == before
+
+
+def test_what_the_engine_grants_is_what_a_run_gets(order, monkeypatch):
+    """Its cards and threads stand in the environment, which may be another one for the next run."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    ask(order)
+    process = waiting()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    ask(order)
+    assert waiting() != process
+    assert not runs(process)
+    assert psutil.Process(waiting()).environ()["CUDA_VISIBLE_DEVICES"] == "1"
+
+
 def test_whatever_the_caller_raises_ends_the_process(order, monkeypatch):
     """The engine's worker is told to stop: nobody may go on with a run that no one waits for."""
     before = set(psutil.Process().children())
@@ -93,6 +133,26 @@ def test_whatever_the_caller_raises_ends_the_process(order, monkeypatch):
     assert set(psutil.Process().children()) == before
 
 
+def test_a_process_that_is_told_to_stop_in_a_run_takes_no_other(order):
+    """As a host does that is shut down: the run ends with a record, and then the process."""
+    told = []
+
+    def stop(said):
+        if isinstance(orders.decode(said), Began) and not told:
+            told.extend(
+                child.pid for child in psutil.Process().children() if "speedrun.cluster.node" in child.cmdline()
+            )
+            (process,) = told
+            os.kill(process, signal.SIGTERM)
+
+    made = orders.decode(task.carry_out(order_on("cpu-smoke"), stop))
+    assert isinstance(made, Made)
+    assert decode(bytes(made.record)).verdict is Verdict.INTERRUPTED
+    gone(told[0])  # it has answered, and is about to end
+    assert isinstance(ask(order), Refused)
+    assert waiting() != told[0]
+
+
 def test_it_dies_with_the_process_that_started_it(order):
     program = (
         "import os, signal, sys\n"
@@ -103,7 +163,4 @@ def test_it_dies_with_the_process_that_started_it(order):
     )
     done = subprocess.run([sys.executable, "-c", program], input=order, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    process, until_s = int(done.stdout), time.monotonic() + 10
-    while psutil.pid_exists(process) and time.monotonic() < until_s:
-        time.sleep(0.01)
-    assert not psutil.pid_exists(process)
+    gone(int(done.stdout))
