@@ -15,7 +15,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -44,14 +43,7 @@ def home() -> Path:
     return Path(named) if named else Path.home() / ".cache" / "speedrun" / socket.gethostname()
 
 
-class Carried(NamedTuple):
-    """What an order came to."""
-
-    answer: Answer
-    interrupted: bool = False  # this process was told to stop, and takes no other order
-
-
-def carry_out(order: Order, workspace: Workspace) -> Carried:
+def carry_out(order: Order, workspace: Workspace) -> Answer:
     """Makes the run. Whatever it comes to, nothing of it stays on the node."""
     try:
         _at_full_priority()
@@ -78,12 +70,12 @@ def carry_out(order: Order, workspace: Workspace) -> Carried:
                 journal.settle(workspace.cache, record.run_id)
             # On one line, as everything that a node says.
             line = msgspec.Raw(msgspec.json.encode(record))
-            made = Made(record=line, level=request.level, against=request.practice)
-            return Carried(made, record.verdict is Verdict.INTERRUPTED)
+            stopped = not order.look and record.verdict is Verdict.INTERRUPTED
+            return Made(record=line, level=request.level, against=request.practice, told_to_stop=stopped)
     except UserError as error:
-        return Carried(Refused(plain(str(error), WORDS_CAP)))
+        return Refused(plain(str(error), WORDS_CAP))
     except OSError as error:
-        return Carried(Refused(plain(f"{error.strerror or error} ({type(error).__name__})", WORDS_CAP)))
+        return Refused(plain(f"{error.strerror or error} ({type(error).__name__})", WORDS_CAP))
 
 
 def _at_full_priority() -> None:
@@ -127,11 +119,11 @@ def main() -> None:
     for line in sys.stdin.buffer:
         order = msgspec.json.decode(line, type=Order)
         try:
-            carried = carry_out(order, Workspace(root, home()))
+            answer: Answer = carry_out(order, Workspace(root, home()))
         except Exception as error:
-            carried = Carried(Failed(plain(f"{type(error).__name__}: {error}", WORDS_CAP)))
-        say(carried.answer)
-        if carried.interrupted:
+            answer = Failed(plain(f"{type(error).__name__}: {error}", WORDS_CAP))
+        say(answer)
+        if isinstance(answer, Made) and answer.told_to_stop:
             break
 
 

@@ -46,6 +46,7 @@ class Made(msgspec.Struct, frozen=True, tag="made", kw_only=True):
     record: msgspec.Raw
     level: Level
     against: tuple[str, ...]  # why a run there won't be ranked
+    told_to_stop: bool = False  # the process that made it takes no other order
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

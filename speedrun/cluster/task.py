@@ -19,7 +19,7 @@ from typing import IO
 import msgspec
 
 from speedrun.cluster import orders
-from speedrun.cluster.orders import Failed, Made, Refused
+from speedrun.cluster.orders import Failed, Made, Refused, Said
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 10.0  # with the end of a process that says nothing any more
@@ -40,7 +40,7 @@ def carry_out(order: bytes, tell: Tell) -> bytes:
         answer = maker.make(order, tell)
         if answer is None:
             return orders.encode(Failed(maker.last_words()))
-        if not isinstance(orders.decode(answer), Failed):
+        if _goes_on(orders.decode(answer)):
             _waiting.append(maker)
         return answer
     finally:
@@ -121,6 +121,11 @@ class _Maker:
 
 def _nobody(said: bytes) -> None:
     """Between two runs nobody listens."""
+
+
+def _goes_on(answer: Said) -> bool:
+    """Whether the process that gave it can be trusted with another order."""
+    return isinstance(answer, Refused) or (isinstance(answer, Made) and not answer.told_to_stop)
 
 
 def _is_answer(said: bytes) -> bool:

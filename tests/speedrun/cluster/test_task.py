@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import psutil
 import pytest
 
@@ -69,6 +70,16 @@ def test_one_process_takes_order_after_order(order):
     assert isinstance(first, Refused)
     assert "nowhere" in first.words
     assert ask(order) == first
+    assert waiting() == process
+
+
+def test_a_look_and_a_run_are_made_by_one_process(order):
+    """What is known before a run says that it was interrupted, which only the run itself can take back."""
+    look = msgspec.structs.replace(msgspec.json.decode(order_on("cpu-smoke"), type=Order), look=True)
+    made = orders.decode(task.carry_out(orders.encode(look), lambda said: None))
+    process = waiting()
+    assert decode(bytes(made.record)).verdict is Verdict.INTERRUPTED
+    ask(order)
     assert waiting() == process
 
 
@@ -148,7 +159,8 @@ def test_a_process_that_is_told_to_stop_in_a_run_takes_no_other(order):
     made = orders.decode(task.carry_out(order_on("cpu-smoke"), stop))
     assert isinstance(made, Made)
     assert decode(bytes(made.record)).verdict is Verdict.INTERRUPTED
-    gone(told[0])  # it has answered, and is about to end
+    assert task._waiting == []
+    gone(told[0])
     assert isinstance(ask(order), Refused)
     assert waiting() != told[0]
 
