@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 
 from leaderboard.store import Store
 from speedrun.workspace import Workspace
@@ -65,6 +67,9 @@ class Nodes:
 
     def __init__(self, folder: Path, *port: str) -> None:
         self.folder = folder
+        # One cluster at a time: two that start beside each other can take each other's ports.
+        self._alone = FileLock(Path(tempfile.gettempdir()) / "speedrun-tests-ray.lock")
+        self._alone.acquire(timeout=300)
         self._process = subprocess.Popen(
             [sys.executable, ROOT / "bench" / "nodes.py", folder, *port],
             env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONWARNINGS": "ignore"},
@@ -78,6 +83,7 @@ class Nodes:
             self.address = self._process.stdout.readline().strip()
         if not self.address:
             self._process.communicate()
+            self._alone.release()
             pytest.skip("no Ray cluster can be started on this machine")
 
     def add(self, name: str, cpus: int = 2, *types: str) -> str:
@@ -107,6 +113,7 @@ class Nodes:
                 self._process.wait(120)
             finally:
                 self._process.kill()
+        self._alone.release()
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
