@@ -115,7 +115,7 @@ def test_a_process_that_says_nothing_any_more_is_ended(order, monkeypatch):
     failed = ask(order)
     assert failed == Failed("its process said nothing any more: no word before that")
     assert task._waiting == []
-    assert set(psutil.Process().children()) == before
+    assert set(psutil.Process().children()) <= before  # another test's may end meanwhile
 
 
 def test_what_the_engine_grants_is_what_a_run_gets(order, monkeypatch):
@@ -141,7 +141,7 @@ def test_whatever_the_caller_raises_ends_the_process(order, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         task.carry_out(order, lambda said: None)
     assert task._waiting == []
-    assert set(psutil.Process().children()) == before
+    assert set(psutil.Process().children()) <= before  # another test's may end meanwhile
 
 
 def test_a_process_that_is_told_to_stop_in_a_run_takes_no_other(order):
