@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from harness import calibration, journal
+from harness import calibration, dialogue, journal, runner
 from harness.events import Event, Ticked
 from speedrun import live
 from speedrun.app import main
@@ -39,6 +39,7 @@ class Deathwatch(live.Silent):
 
 
 def in_phase(phase: str) -> None:
+    runner.TICK_S = dialogue.LOOK_INTERVAL_S = 0.0  # the first look tells: a phase may be over within a second
     live.choose = lambda *arguments, **options: Deathwatch(phase)  # type: ignore[assignment]
 
 
