@@ -55,14 +55,20 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     words: str
 
 
+class Lost(msgspec.Struct, frozen=True, tag="lost"):
+    """The process that made the run was killed, by whoever had memory to find: the run can be made again."""
+
+    words: str
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """A fault of ours on the node."""
 
     words: str
 
 
-Said = Began | Noted | Made | Refused | Failed
-Answer = Made | Refused | Failed
+Said = Began | Noted | Made | Refused | Lost | Failed
+Answer = Made | Refused | Lost | Failed
 
 _decoder: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)
 

@@ -18,7 +18,7 @@ from harness.track import Track
 from leaderboard.schema import RecordError, Summary, decode, decode_summary
 from speedrun.cluster import orders
 from speedrun.cluster.engine import LostError
-from speedrun.cluster.orders import Made, Order, Refused
+from speedrun.cluster.orders import Lost, Made, Order, Refused
 from speedrun.cluster.roster import MOST_LOSSES, Place, Roster
 from speedrun.commands.data import find_dataset
 from speedrun.session import Conditions, Finished, Session, Stored
@@ -107,6 +107,8 @@ class RemoteSession(Session):
             return answer
         if isinstance(answer, Refused):
             raise _RefusedError(f"node {name}: {answer.words}")
+        if isinstance(answer, Lost):
+            raise LostError(answer.words)
         raise UserError(f"internal error on node {name}: {getattr(answer, 'words', '')}")
 
     def _demand_ordered(self, record: Record, order: Order) -> Record:

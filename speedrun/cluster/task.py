@@ -19,7 +19,7 @@ from typing import IO
 import msgspec
 
 from speedrun.cluster import orders
-from speedrun.cluster.orders import Failed, Made, Refused, Said
+from speedrun.cluster.orders import Failed, Lost, Made, Refused, Said
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 10.0  # with the end of a process that says nothing any more
@@ -32,14 +32,16 @@ _waiting: "list[_Maker]" = []  # for another run: the latest process that has an
 
 def carry_out(order: bytes, tell: Tell) -> bytes:
     """Makes one run. order: an encoded `Order`. Returns an encoded answer; `tell` gets what is said before."""
-    maker = _waiting.pop() if _waiting else _Maker()
+    waited = bool(_waiting)
+    maker = _waiting.pop() if waited else _Maker()
     try:
-        if not maker.usable:
+        answer = maker.make(order, tell)
+        if answer is None and waited and not maker.spoke:  # what waits may die at any moment, even as it is asked
             maker.end()
             maker = _Maker()
-        answer = maker.make(order, tell)
+            answer = maker.make(order, tell)
         if answer is None:
-            return orders.encode(Failed(maker.last_words()))
+            return orders.encode(maker.obituary())
         if _goes_on(orders.decode(answer)):
             _waiting.append(maker)
         return answer
@@ -52,6 +54,7 @@ class _Maker:
     """A process that makes runs. It must have been started by the thread that lives longest: it dies with that."""
 
     def __init__(self) -> None:
+        self.spoke = False  # about its latest order
         self._environment = dict(os.environ)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "speedrun.cluster.node", str(os.getpid())],
@@ -70,13 +73,14 @@ class _Maker:
         self._listener = threading.Thread(target=self._listen, args=(self._process.stderr,), daemon=True)
         self._listener.start()
 
-    @property
-    def usable(self) -> bool:
-        """It lives, and has what the engine grants now: which cards and how many threads stand in the environment."""
-        return self._process.poll() is None and self._environment == dict(os.environ)
-
     def make(self, order: bytes, tell: Tell) -> bytes | None:
-        """One run's encoded answer; None: the process has ended, or says nothing any more."""
+        """One run's encoded answer; None: the process has ended, says nothing any more, or has what is granted no more.
+
+        Which cards and how many threads the engine grants stands in the environment.
+        """
+        self.spoke = False
+        if self._environment != dict(os.environ):
+            return None
         self._tell = tell
         self._tail.clear()
         try:
@@ -84,6 +88,7 @@ class _Maker:
                 self._orders.write(order + b"\n")
                 self._orders.flush()
             for line in self._answers:
+                self.spoke = True
                 said = line.rstrip(b"\n")
                 if _is_answer(said):
                     return said
@@ -92,13 +97,18 @@ class _Maker:
         finally:
             self._tell = _nobody
 
-    def last_words(self) -> str:
+    def obituary(self) -> Lost | Failed:
         """How it ended, which it has, or is about to."""
         try:
-            ended = f"its process ended with {self._process.wait(timeout=PATIENCE_S)}"
+            code = self._process.wait(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
-            ended = "its process said nothing any more"
             self._process.kill()
+            return Failed(self._last_words("its process said nothing any more"))
+        if code < 0:
+            return Lost(self._last_words(f"its process was killed by signal {-code}"))
+        return Failed(self._last_words(f"its process ended with {code}"))
+
+    def _last_words(self, ended: str) -> str:
         self._listener.join(timeout=PATIENCE_S)
         return f"{ended}: {' / '.join(self._tail) or 'no word before that'}"
 
@@ -131,6 +141,6 @@ def _goes_on(answer: Said) -> bool:
 def _is_answer(said: bytes) -> bool:
     """What else a library may print there is none."""
     try:
-        return isinstance(orders.decode(said), Made | Refused | Failed)
+        return isinstance(orders.decode(said), Made | Refused | Lost | Failed)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False

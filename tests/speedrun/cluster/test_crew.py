@@ -17,7 +17,7 @@ from speedrun import bout
 from speedrun.cluster import batch
 from speedrun.cluster.crew import Call
 from speedrun.cluster.engine import LostError
-from speedrun.cluster.orders import Failed, Refused
+from speedrun.cluster.orders import Failed, Lost, Refused
 from speedrun.cluster.roster import MOST_LOSSES
 from speedrun.cluster.watching import Watch
 from speedrun.session import Conditions, open_session
@@ -310,6 +310,20 @@ def test_a_fault_of_ours_on_a_node_is_one_line(crew, workspace, track, mine, mad
 
     with pytest.raises(UserError, match="internal error on node host-0: ValueError: oh"):
         one_run(crew(behave), workspace, track, mine)
+
+
+def test_a_run_whose_process_was_killed_on_its_node_is_made_again(crew, workspace, track, mine, made):
+    asked = []
+
+    def behave(seat, order):
+        if order.look:
+            return made(order)
+        asked.append(order)
+        return Lost("its process was killed by signal 9: no word before that") if len(asked) == 1 else made(order)
+
+    record = one_run(crew(behave), workspace, track, mine).record
+    assert len(asked) == 2
+    assert [run.run_id for run in stored(workspace)] == [record.run_id]
 
 
 def test_what_a_node_sends_instead_of_a_record_is_refused(crew, workspace, track, mine, made):

@@ -1,5 +1,6 @@
 """The process on a node that makes runs, as the engine's workers use it; no cluster is needed for that."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from harness import submission
 from harness.result import Verdict
 from leaderboard.schema import decode
 from speedrun.cluster import orders, task
-from speedrun.cluster.orders import Began, Failed, Made, Order, Refused
+from speedrun.cluster.orders import Began, Failed, Lost, Made, Order, Refused
 from speedrun.workspace import find_workspace
 
 
@@ -47,6 +48,16 @@ def ask(order):
 def waiting():
     (maker,) = task._waiting
     return maker._process.pid
+
+
+def makers():
+    """The processes below this one that make runs; other tests have left or are ending others."""
+    found = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ends, or has ended and nobody has taken notice
+            if "speedrun.cluster.node" in child.cmdline():
+                found.add(child.pid)
+    return found
 
 
 def runs(process):
@@ -93,6 +104,38 @@ def test_a_process_that_died_while_it_waited_is_replaced(order):
     assert not psutil.pid_exists(process)
 
 
+def test_a_process_that_dies_as_it_is_asked_is_replaced(order, monkeypatch):
+    """In the moment between a look at it and the order."""
+    first = ask(order)
+    process = waiting()
+    reads = task._Maker.make
+
+    def dies(maker, order, tell):
+        if maker._process.pid == process:
+            maker._process.kill()
+        return reads(maker, order, tell)
+
+    monkeypatch.setattr(task._Maker, "make", dies)
+    assert ask(order) == first
+    assert waiting() != process
+    assert not runs(process)
+
+
+def test_a_process_that_dies_in_a_run_is_not_replaced(order):
+    """What has begun is for the driver to make again, which it does for what is lost."""
+    ask(order)
+    process = waiting()
+
+    def kill(said):
+        if isinstance(orders.decode(said), Began):
+            os.kill(process, signal.SIGKILL)
+
+    lost = orders.decode(task.carry_out(order_on("cpu-smoke"), kill))
+    assert isinstance(lost, Lost)
+    assert lost.words.startswith("its process was killed by signal 9: ")
+    assert task._waiting == []
+
+
 def test_a_process_that_dies_over_an_order_says_why_and_is_used_no_more(order):
     heard = []
     failed = orders.decode(task.carry_out(b"{}", heard.append))
@@ -106,16 +149,19 @@ def test_a_process_that_dies_over_an_order_says_why_and_is_used_no_more(order):
 
 def test_a_process_that_says_nothing_any_more_is_ended(order, monkeypatch):
     silent = "import os, sys, time; os.close(1); sys.stdin.readline(); time.sleep(600)"
-    start = subprocess.Popen
-    monkeypatch.setattr(
-        task.subprocess, "Popen", lambda command, **how: start([sys.executable, "-c", silent], **{**how, "cwd": None})
-    )
+    start, started = subprocess.Popen, []
+
+    def popen(command, **how):
+        started.append(start([sys.executable, "-c", silent], **{**how, "cwd": None}))
+        return started[0]
+
+    monkeypatch.setattr(task.subprocess, "Popen", popen)
     monkeypatch.setattr(task, "PATIENCE_S", 0.2)
-    before = set(psutil.Process().children())
     failed = ask(order)
     assert failed == Failed("its process said nothing any more: no word before that")
     assert task._waiting == []
-    assert set(psutil.Process().children()) <= before  # another test's may end meanwhile
+    (process,) = started
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_what_the_engine_grants_is_what_a_run_gets(order, monkeypatch):
@@ -132,16 +178,16 @@ def test_what_the_engine_grants_is_what_a_run_gets(order, monkeypatch):
 
 def test_whatever_the_caller_raises_ends_the_process(order, monkeypatch):
     """The engine's worker is told to stop: nobody may go on with a run that no one waits for."""
-    before = set(psutil.Process().children())
 
     def stop(said):
+        assert len(makers()) == 1
         raise KeyboardInterrupt
 
     monkeypatch.setattr(task, "_is_answer", stop)
     with pytest.raises(KeyboardInterrupt):
         task.carry_out(order, lambda said: None)
     assert task._waiting == []
-    assert set(psutil.Process().children()) <= before  # another test's may end meanwhile
+    assert makers() == set()
 
 
 def test_a_process_that_is_told_to_stop_in_a_run_takes_no_other(order):
@@ -150,9 +196,7 @@ def test_a_process_that_is_told_to_stop_in_a_run_takes_no_other(order):
 
     def stop(said):
         if isinstance(orders.decode(said), Began) and not told:
-            told.extend(
-                child.pid for child in psutil.Process().children() if "speedrun.cluster.node" in child.cmdline()
-            )
+            told.extend(makers())
             (process,) = told
             os.kill(process, signal.SIGTERM)
 
