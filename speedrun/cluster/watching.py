@@ -186,14 +186,17 @@ class Watch:
 
 
 class Lines(Watch):
-    """A plain line for all but phases."""
+    """A plain line for all but phases; the title before the first."""
 
     def __init__(self, title: str, out: TextIO, total: int | None = None) -> None:
         super().__init__(title, total)
         self._out = out
-        self._say(title)
+        self._titled = False
 
     def tell(self, happened: Happened) -> None:
+        if not self._titled:
+            self._titled = True
+            self._say(self.title)
         where = f"[{happened.node}] " if happened.node else ""
         if happened.event == "finished":
             self._say(f"{where}{happened.words} · {counts(self)}")

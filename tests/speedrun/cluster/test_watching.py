@@ -110,7 +110,9 @@ def test_the_table_has_a_row_for_every_node(happen, width):
 def test_a_failed_run_is_told_without_a_loss(make_record):
     out = io.StringIO()
     watch = Lines("a title", out, 1)
+    assert out.getvalue() == ""  # a cluster that does not answer has an error, and nothing before it
     watch.seated(0, "a node")
+    assert out.getvalue().splitlines() == ["a title", "[a node] ready"]
     watch.started(0, "mine")
     watch.finished(0, "mine", make_record(verdict=Verdict.CRASHED))
     assert out.getvalue().splitlines()[-1] == "[a node] mine: CRASHED · 1 done, 0 running, 0 queued"
