@@ -1,5 +1,6 @@
 """speedrun retime: every record of a track again, in turns with the one before it, on this machine."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +9,7 @@ from harness.errors import UserError
 from harness.track import find_track
 from leaderboard.alike import place
 from leaderboard.history import History
+from leaderboard.text import plain
 from speedrun import console
 from speedrun.answers import Fought, Retimed
 from speedrun.bout import Contender, Terms, fight, restored
@@ -32,9 +34,10 @@ def retime(workspace: Workspace, track_id: str, *, pairs: int, key: Path | None,
     recover(workspace)
     track = find_track(track_id, workspace.tracks)
     lines = [_line(history, workspace) for history in histories(workspace, track.id)]
-    lines = [line for line in lines if line.history.track.sha256 == track.sha256 and line.bouts]
+    today = [line for line in lines if line.history.track.sha256 == track.sha256]
+    lines = [line for line in today if line.bouts]
     if not lines:
-        raise _nothing(track.id)
+        raise _nothing(track.id, today)
     voucher = None if key is None else Voucher(workspace, key)
     if voucher is not None:
         voucher.demand(*(record.entry for line in lines for bout in line.bouts for record in bout))
@@ -43,7 +46,7 @@ def retime(workspace: Workspace, track_id: str, *, pairs: int, key: Path | None,
         history = find([line.history for line in lines], here)
         line = next((line for line in lines if line.history is history), None)
         if line is None:
-            raise _nothing(track.id)
+            raise _nothing(track.id, today)
         for words in line.left_out:
             console.note(words)
         fought: list[Fought] = []
@@ -89,8 +92,10 @@ def _line(history: History, workspace: Workspace) -> _Line:
     return _Line(history, tuple(bouts), tuple(left_out))
 
 
-def _nothing(track: str) -> UserError:
+def _nothing(track: str, lines: Iterable[_Line]) -> UserError:
+    left_out = "; ".join(f"{line.history.hardware}: {words}" for line in lines for words in line.left_out)
     return UserError(
         f"{track} has no two verified records in a row that can be run on this hardware, so that there is nothing to "
-        f"compare; speedrun leaderboard --history --track {track} shows what there is"
+        f"compare; {f'{plain(left_out, 500)}; ' if left_out else ''}speedrun leaderboard --history --track {track} "
+        "shows what there is"
     )

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from harness.first_record import first_record, scored_stream
+from harness.errors import UserError
 from harness.result import Record, Series, Tier, Times, Verdict, encode
 from harness.track import find_track
 from leaderboard.alike import place, torch, variant
@@ -25,6 +26,7 @@ from leaderboard.store import Store
 from speedrun import bout, duel_page, pages, standings
 from speedrun.answers import Dueled, Fought, Retimed, as_json
 from speedrun.bout import Terms
+from speedrun.commands import retime
 from speedrun.session import Conditions, Finished, Session, Stored, open_session
 from tests.speedrun.process import SPEEDRUN
 
@@ -43,7 +45,7 @@ class Config:
 def get_config(track_id: str) -> Config:
     return Config()
 '''
-NOISE = "    counts = torch.full_like(model.table, run.config.smoothing * (1 + run.seed % 97 / 10_000))\n"
+NOISE = "    counts = torch.full_like(model.table, run.config.smoothing * (1 + run.seed % 9973 / 1_000_000))\n"
 
 
 @pytest.fixture
@@ -419,7 +421,7 @@ def maintainer(workspace, tmp_path) -> Maintainer:
 
 
 @pytest.mark.sandbox
-def test_a_verified_duel_and_a_retiming_that_is_cut_off(workspace, speedrun, noisy, blink, maintainer):
+def test_a_verified_duel_and_a_retiming_that_is_cut_off(workspace, speedrun, noisy, blink, maintainer, monkeypatch):
     noisy("mine", 0.1)
     noisy("theirs", 200.0)
     maintainer.commit()
@@ -474,3 +476,12 @@ def test_a_verified_duel_and_a_retiming_that_is_cut_off(workspace, speedrun, noi
     for file in fought.files[1:3]:
         run = msgspec.json.decode((workspace.root / file).read_bytes(), type=Record)
         assert (run.scored, run.unranked_because) == (True, (RETIMING,))
+
+    def breaks(step, workspace):
+        raise UserError("a rule of today is broken")
+
+    monkeypatch.setattr(retime, "restored", breaks)
+    said = speedrun("retime", "--track", blink)
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "record 1 is left out: a rule of today is broken" in said.err
+    assert "record 2 is left out: a rule of today is broken" in said.err
