@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness.first_record import first_record, scored_stream
 from harness.errors import UserError
+from harness.first_record import first_record, scored_stream
 from harness.result import Record, Series, Tier, Times, Verdict, encode
 from harness.track import find_track
 from leaderboard.alike import place, torch, variant
