@@ -131,7 +131,8 @@ class Verdicts:
             (folder / "maintainers").write_bytes(allowed)
             names: dict[bytes, str] = {}
             checks = [pool.submit(_signer, folder, number, claim, names) for number, claim in enumerate(new.values())]
-            return {key: check.result() or "" for key, check in zip(new, checks, strict=True)}
+            said = zip(new, (check.result() for check in checks), strict=True)
+            return {key: signer for key, signer in said if signer is not None}
 
     @cached_property
     def _memory(self) -> dict[str, str]:
@@ -228,11 +229,18 @@ class Signer:
 
 
 def _signer(folder: Path, number: int, claim: Signed, names: MutableMapping[bytes, str]) -> str | None:
-    """One signature, checked by ssh-keygen.
+    """Whose signature it is, as ssh-keygen says; empty: nobody's; None: it was killed, and may say more another time.
 
     folder: holds the maintainers.
     names: of maintainers by their public keys, as found so far: who is known need not be asked for. Only a hint.
     """
+    try:
+        return _found(folder, number, claim, names)
+    except _KilledError:
+        return None
+
+
+def _found(folder: Path, number: int, claim: Signed, names: MutableMapping[bytes, str]) -> str:
     at, data = _time(claim.at), claim.data
     if (
         at is None
@@ -240,28 +248,40 @@ def _signer(folder: Path, number: int, claim: Signed, names: MutableMapping[byte
         or len(data) > RECORD_CAP_BYTES
         or not 0 < len(claim.signature) <= SIGNATURE_CAP_BYTES
     ):
-        return None
+        return ""
     signature, allowed = folder / f"{number}.sig", str(folder / "maintainers")
     signature.write_bytes(claim.signature)
     where = ("-s", str(signature), "-f", allowed, "-O", f"verify-time={at}")
 
     def signed(name: str) -> bool:
-        checked = _keygen("-Y", "verify", "-I", name, "-n", NAMESPACE, *where, data=data, time_s=CHECK_S)
+        checked = _check("-Y", "verify", "-I", name, "-n", NAMESPACE, *where, data=data)
         return checked.returncode == 0
 
     key = _public_key(claim.signature)
     if key in names and signed(names[key]):
-        return plain(names[key], 200) or None
+        return plain(names[key], 200)
     # Whose key it is; that says nothing of the data, nor of what the key may sign.
-    asked = _keygen("-Y", "find-principals", *where, time_s=CHECK_S)
+    asked = _check("-Y", "find-principals", *where)
     principals = asked.stdout.decode(errors="replace").splitlines()
     if asked.returncode != 0 or not principals:
-        return None
+        return ""
     name = principals[0]
     if not signed(name):
-        return None
+        return ""
     names[key] = name
-    return plain(name, 200) or None
+    return plain(name, 200)
+
+
+class _KilledError(Exception):
+    """ssh-keygen was ended from outside."""
+
+
+def _check(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Runs ssh-keygen for a check. Raises _KilledError."""
+    done = _keygen(*arguments, data=data, time_s=CHECK_S)
+    if done.returncode < 0:
+        raise _KilledError
+    return done
 
 
 def _public_key(signature: bytes) -> bytes:

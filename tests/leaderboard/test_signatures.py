@@ -129,6 +129,18 @@ def test_many_are_told_apart_and_remembered(keys, maintainers, tmp_path, monkeyp
     assert all_signed_by(claims, maintainers(line(keys, "eve", principal="eve")), cache) == (None, "eve") * 3
 
 
+def test_a_check_that_is_killed_says_nothing_that_is_remembered(keys, maintainers, tmp_path, monkeypatch):
+    """As it is where memory runs out: this time the signature does not count, the next time it does."""
+    claims = [Signed.over(b"a record", Signer(keys / "ada").sign(b"a record"), NOW)]
+    allowed, cache, program = maintainers(line(keys, "ada")), tmp_path / "cache", tmp_path / "ssh-keygen"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        assert all_signed_by(claims, allowed, cache) == (None,)
+    assert all_signed_by(claims, allowed, cache) == ("ada@example.org",)
+
+
 def test_who_is_known_is_not_asked_for_again(keys, maintainers, monkeypatch):
     """One process a signature, where the first of each key takes two."""
     ada, eve = Signer(keys / "ada"), Signer(keys / "eve")
