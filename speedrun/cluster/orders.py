@@ -56,7 +56,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 class Lost(msgspec.Struct, frozen=True, tag="lost"):
-    """The process that made the run was killed, by whoever had memory to find: the run can be made again."""
+    """The process that made the run was killed, by the kernel where memory runs out, say: the run can be made again."""
 
     words: str
 
