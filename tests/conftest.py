@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import settings
 
 from harness.result import (
     Artifact,
@@ -37,6 +38,10 @@ from leaderboard.schema import Summary, decode_summary
 from tests import tally as red_team
 
 BEGINNING = datetime(2026, 11, 21, tzinfo=UTC)
+
+# An example is not wrong for taking long.
+settings.register_profile("unhurried", parent=settings.default, deadline=None)
+settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:

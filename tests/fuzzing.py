@@ -108,9 +108,7 @@ strangers = st.lists(st.sampled_from(PIECES), max_size=6).map("".join) | st.text
 
 def fuzz(examples: int, strategy: st.SearchStrategy[Any], check: Callable[[Any], None]) -> None:
     """Calls `check` with so many examples of the strategy; raises what it raises, for the shortest one found."""
-    chosen = settings(
-        max_examples=examples, deadline=None, database=None, derandomize=not BY_CHANCE, print_blob=bool(BY_CHANCE)
-    )
+    chosen = settings(max_examples=examples, database=None, derandomize=not BY_CHANCE, print_blob=bool(BY_CHANCE))
     chosen(given(strategy)(check))()
 
 

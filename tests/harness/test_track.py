@@ -282,7 +282,7 @@ def test_unknown_tracks_get_the_nearest_names(tmp_path):
     assert list_tracks(tmp_path) == ()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, len(GPU)), st.integers(0, 60), st.text(max_size=20))
 def test_a_damaged_file_is_a_track_or_an_error_and_nothing_else(start, cut, text):
     with contextlib.suppress(TomlError):

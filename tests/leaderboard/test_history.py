@@ -462,7 +462,7 @@ def world(verified, race, fight):
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_order_of_what_is_given_never_matters(world, data):
     runs, duels = world
     retracted = data.draw(st.lists(st.sampled_from(runs), max_size=5))

@@ -549,7 +549,5 @@ def test_whatever_happens_behind_its_back_the_answer_is_right(make_record, key, 
     signature = Signer(key).sign(files[0][1])
     run_state_machine_as_test(
         lambda: Behind(files, {"ada": key, "eve": key.with_name("eve")}, signature),
-        settings=settings(
-            max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=25, stateful_step_count=20, suppress_health_check=list(HealthCheck)),
     )

@@ -33,9 +33,7 @@ contents = st.one_of(
 pieces = st.one_of(contents, st.sampled_from(["link", "fifo", "folder"]))
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.dictionaries(names, pieces, max_size=6), st.text(max_size=45))
 def test_no_folder_makes_check_raise(tmp_path_factory, files, name):
     folder = tmp_path_factory.mktemp("any")
@@ -64,13 +62,13 @@ def test_no_folder_makes_check_raise(tmp_path_factory, files, name):
         load(folder, name)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=300))
 def test_measures_take_any_text(text):
     hidden_data.findings({"a.py": text}, {})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.text(max_size=30), max_size=3), st.text(max_size=20))
 def test_overrides_raise_nothing_but_user_errors(pairs, kind):
     fields = (ConfigField("x", kind, None),)
