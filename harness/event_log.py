@@ -8,6 +8,7 @@ whenever half of the room that was left is used: so a run of any length is follo
 import errno
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -58,14 +59,13 @@ class EventLog:
         return True
 
 
-def follow(path: Path, offset: int) -> tuple[list[Event], int]:
+def follow(stream: BinaryIO, offset: int) -> tuple[list[Event], int]:
     """The events on the whole lines from byte `offset` on, and the byte after them; a line that is no event is skipped.
 
-    Raises OSError when there is no such file (any more).
+    Whoever has opened the log reads it to its end, although it is removed when the run's record is stored.
     """
-    with path.open("rb") as stream:
-        stream.seek(offset)
-        data = stream.read(_MOST_AT_ONCE)
+    stream.seek(offset)
+    data = stream.read(_MOST_AT_ONCE)
     whole = data[: data.rfind(b"\n") + 1]
     found: list[Event] = []
     for line in whole.splitlines():

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from harness.result import DatasetRef, TrackRef
+from harness.result import DatasetRef, Record, TrackRef
 from leaderboard.schema import Machine, Summary
 
 _APART = {"retime": "it re-times a record", "reproduce": "it reproduces a run"}  # purposes that never enter a mean
@@ -18,6 +18,14 @@ class Place(NamedTuple):
     track: TrackRef
     dataset: DatasetRef
     hardware: str
+
+
+class Condition(NamedTuple):
+    """Something that two runs must share, by name, and what is said of two that don't."""
+
+    name: str
+    value: str
+    unlike: str
 
 
 class Variant(NamedTuple):
@@ -34,6 +42,25 @@ def hardware(machine: Machine) -> str:
         names = sorted(device.name for device in machine.devices)
         return " + ".join(f"{len(list(same))} × {name}" for name, same in groupby(names))
     return f"{machine.cpu}, {machine.threads} {'thread' if machine.threads == 1 else 'threads'}"
+
+
+def conditions(run: Record, on: str) -> tuple[Condition, ...]:
+    """What two runs must share before their results can be held against each other, the weightiest first.
+
+    on: the run's `hardware`.
+    """
+    return (
+        Condition("track", run.track.id, "they ran on different tracks"),
+        Condition("track's version", str(run.track.version), "they ran under different versions of the track"),
+        Condition("track's file", run.track.sha256, "the track's file was not the same"),
+        Condition("data set", run.dataset.id, "they were scored on different data sets"),
+        Condition("data", run.dataset.sha256, "the data set was not the same"),
+        Condition("hardware", on, "they ran on different hardware"),
+        Condition(
+            "torch", run.environment.packages.get("torch", "unknown"), "they ran with different versions of torch"
+        ),
+        Condition("processes", str(run.ranks), "they were trained by different numbers of processes"),
+    )
 
 
 def place(run: Summary) -> Place:

@@ -11,7 +11,7 @@ from leaderboard.text import plain
 from speedrun import tables
 from speedrun.answers import Compared, ComparedRun
 from speedrun.chart import Piece, Point, Whose, overlay
-from speedrun.comparison import OVERRIDE, Amount, Better, Comparison
+from speedrun.comparison import Amount, Better, Comparison
 
 CHART_LINES = 14
 CHART_COLUMNS = 96
@@ -61,9 +61,8 @@ def sentences(found: Comparison) -> Iterator[str]:
 def settling(value: Compared) -> str:
     """The command that tells chance from merit; empty where there is nothing to settle, or no such command."""
     a, b = value.a, value.b
-    settled = value.comparison.better is None or value.comparison.same_entry
-    overrides = any(setting.name.startswith(OVERRIDE) for setting in value.comparison.settings)
-    if settled or overrides or a.entry == b.entry:
+    found = value.comparison
+    if found.better is None or found.same_entry or found.practice or a.entry == b.entry:
         return ""
     return f"speedrun duel {b.entry} --against {a.entry} --track {a.track}"
 

@@ -7,10 +7,10 @@ from typing import Literal
 import msgspec
 
 from harness.result import CurvePoint, Record, Verdict
+from leaderboard.alike import Condition, conditions
 from speedrun.machine_words import hardware_of
 from speedrun.pull_request import FileChange, file_changes
 
-OVERRIDE = "--set"  # begins the name of a setting that was one
 ALIKE_SHARE = 0.1  # a machine's speed differs by less from one minute to the next
 SMOOTHED_SHARE = 0.05  # of a curve's points: a training loss is averaged over so many, for one batch is noise
 
@@ -63,6 +63,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     incomparable: tuple[str, ...]  # why their results can't be held against each other; none: they can
     better: Better | None  # None: neither, or they can't be compared
     same_entry: bool  # one source with the same overrides, whatever its name
+    practice: bool  # one of them had overrides or another data set than its track's, as no duel has
     unlike: tuple[str, ...]  # why not even the same entry need come out the same
     passing: Passing | None
 
@@ -78,6 +79,7 @@ def compare(a: Record, b: Record) -> Comparison:
         incomparable=incomparable,
         better=None if incomparable else _better(a, b),
         same_entry=same_entry,
+        practice=any(run.overrides or not run.dataset.official for run in (a, b)),
         unlike=tuple(_unlike(a, b)),
         passing=None if incomparable or same_entry else _passing(a.curve, b.curve),
     )
@@ -127,38 +129,28 @@ def _speed(run: Record) -> float | None:
     return min((one.matmul_tflops for one in cards), default=None)
 
 
-def _facts(run: Record) -> dict[str, str]:
-    """What two runs must share to be compared, and else only what makes them differ."""
-    return {
-        "track": run.track.id,
-        "track's version": str(run.track.version),
-        "track's file": run.track.sha256,
-        "data set": run.dataset.id,
-        "data": run.dataset.sha256,
-        "hardware": hardware_of(run),
-        "torch": run.environment.packages.get("torch", "unknown"),
-    }
+def _conditions(run: Record) -> tuple[Condition, ...]:
+    return conditions(run, hardware_of(run))
 
 
 def _settings(a: Record, b: Record) -> Iterator[Setting]:
-    left, right = _facts(a), _facts(b)
     # Hashes say nothing to a reader where a name has said it all.
     silent = {"track's file"} if a.track.version != b.track.version or a.track.id != b.track.id else set()
     silent |= {"data"} if a.dataset.id != b.dataset.id else set()
-    for name in left:
-        if left[name] != right[name] and name not in silent:
-            short = 12 if name in ("track's file", "data") else None
-            yield Setting(name=name, a=left[name][:short], b=right[name][:short])
-    for name, of in (
-        ("python", lambda run: run.environment.python),
-        ("sandbox", lambda run: run.environment.sandbox.level.value),
-        ("processes", lambda run: str(run.ranks)),
+    for left, right in zip(_conditions(a), _conditions(b), strict=True):
+        if left.value != right.value and left.name not in silent:
+            short = 12 if left.name in ("track's file", "data") else None
+            yield Setting(name=left.name, a=left.value[:short], b=right.value[:short])
+    here, there = a.environment, b.environment
+    for name, one, other in (
+        ("python", here.python, there.python),
+        ("sandbox", here.sandbox.level.value, there.sandbox.level.value),
     ):
-        if of(a) != of(b):
-            yield Setting(name=name, a=of(a), b=of(b))
+        if one != other:
+            yield Setting(name=name, a=one, b=other)
     for name in sorted({*a.overrides, *b.overrides}):
         if a.overrides.get(name) != b.overrides.get(name):
-            yield Setting(name=f"{OVERRIDE} {name}", a=a.overrides.get(name), b=b.overrides.get(name))
+            yield Setting(name=f"--set {name}", a=a.overrides.get(name), b=b.overrides.get(name))
 
 
 def _unlike(a: Record, b: Record) -> Iterator[str]:
@@ -174,22 +166,11 @@ def _unlike(a: Record, b: Record) -> Iterator[str]:
 
 
 def _incomparable(a: Record, b: Record) -> Iterator[str]:
-    left, right = _facts(a), _facts(b)
-    for name, words in (
-        ("track", "they ran on different tracks"),
-        ("track's version", "they ran under different versions of the track"),
-        ("track's file", "the track's file was not the same"),
-        ("data set", "they were scored on different data sets"),
-        ("data", "the data set was not the same"),
-        ("hardware", "they ran on different hardware"),
-        ("torch", "they ran with different versions of torch"),
-    ):
-        if left[name] != right[name]:
-            yield words
-            if name in ("track", "data set"):
+    for left, right in zip(_conditions(a), _conditions(b), strict=True):
+        if left.value != right.value:
+            yield left.unlike
+            if left.name in ("track", "data set"):
                 break  # the rest follows
-    if a.ranks != b.ranks:
-        yield "they were trained by different numbers of processes"
     for name, run in (("A", a), ("B", b)):
         if run.verdict is not Verdict.OK:
             yield f"{name} has no valid score: its verdict is {run.verdict}"

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple, Self
 
 import msgspec
 
@@ -66,27 +66,44 @@ def batches(folder: Path, sleep: Callable[[float], None] = time.sleep) -> Iterat
 
     The first batch comes at once, and may be empty; each later one holds something.
     """
-    batch, offset = _news(folder, 0)
-    yield batch
-    while True:
-        over = state(folder) != "going on"  # asked before reading: nothing that was written until then is missed
-        batch, offset = _news(folder, offset)
-        if batch:
-            yield batch
-        if over:
-            return
-        sleep(POLL_S)
+    with _Log(folder) as log:
+        yield log.news()
+        while True:
+            over = state(folder) != "going on"  # asked before reading: nothing that was written until then is missed
+            batch = log.news()
+            if batch:
+                yield batch
+            if over:
+                return
+            sleep(POLL_S)
 
 
-def _news(folder: Path, offset: int) -> tuple[list[Event], int]:
-    """All events from this byte on, and the byte after them."""
-    found: list[Event] = []
-    while True:
+class _Log:
+    """The events of a run, opened as soon as they are there: what is open outlasts the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / event_log.EVENTS
+        self._offset = 0
+        self._stream: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def news(self) -> list[Event]:
+        """All that was not told yet."""
+        found: list[Event] = []
         try:
-            events, after = event_log.follow(folder / event_log.EVENTS, offset)
+            if self._stream is None:
+                self._stream = self._path.open("rb", buffering=0)
+            while True:
+                events, after = event_log.follow(self._stream, self._offset)
+                found += events
+                if after == self._offset:
+                    return found
+                self._offset = after
         except OSError:  # not there yet, or not any more
-            return found, offset
-        found += events
-        if after == offset:
-            return found, offset
-        offset = after
+            return found

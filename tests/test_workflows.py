@@ -481,3 +481,25 @@ def test_the_key_signs_while_the_agent_lives_and_is_in_no_file(tmp_path):
         for path in sorted(runner.rglob("*"), reverse=True):
             path.unlink() if not path.is_dir() else path.rmdir()
         runner.rmdir()
+
+
+@pytest.mark.parametrize(("ended", "published", "at_last"), [(0, True, 0), (1, True, 1), (2, False, None)])
+def test_a_broken_record_is_no_reason_to_publish_nothing(tmp_path, ended, published, at_last):
+    """The site is there with an exit code of 1, and names what is broken; the workflow is red all the same."""
+    jobs = yaml.safe_load((GITHUB / "workflows" / PAGES).read_text())["jobs"]
+    (build,) = [step["run"] for step in jobs["build"]["steps"] if step.get("id") == "site"]
+    (sound,) = [step["run"] for step in jobs["sound"]["steps"]]
+    speedrun = tmp_path / ".venv" / "bin" / "speedrun"
+    speedrun.parent.mkdir(parents=True)
+    speedrun.write_text(f"#!/bin/sh\nexit {ended}\n")
+    speedrun.chmod(0o755)
+    output = tmp_path / "output"
+    env = {**os.environ, "RUNNER_TEMP": str(tmp_path), "GITHUB_OUTPUT": str(output)}
+    built = subprocess.run(["bash", "-e", "-c", build], cwd=tmp_path, env=env, check=False)
+    assert (built.returncode == 0) == published
+    if published:
+        name, _, status = output.read_text().strip().partition("=")
+        assert name == "status"
+        assert jobs["build"]["outputs"] == {"status": "${{ steps.site.outputs.status }}"}
+        env["STATUS"] = status
+        assert subprocess.run(["bash", "-e", "-c", sound], cwd=tmp_path, env=env, check=False).returncode == at_last

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from leaderboard.alike import set_apart
 from leaderboard.history import History
 from leaderboard.published import Published
 from leaderboard.ranking import Board
@@ -61,9 +62,10 @@ class Contents:
 
     @cached_property
     def below(self) -> Mapping[str, str]:
-        """Run id → why its row has no place on the board; a run that is not here counts, or is in no row."""
+        """Run id → why it has no place on the board, where its row has none or it never enters a row."""
+        aside = {run.run_id: why for run in self.runs if (why := set_apart(run))}
         rows = (row for section in self.board.sections for row in section.rows if row.rank is None)
-        return {run_id: row.note for row in rows for run_id in row.run_ids}
+        return aside | {run_id: row.note for row in rows for run_id in row.run_ids}
 
 
 def _unknown(track_id: str) -> TrackCard:

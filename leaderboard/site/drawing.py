@@ -60,6 +60,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     marker: Marker | None = None
     connectgaps: bool = False
     cliponaxis: bool = True
+    showlegend: bool = True
 
 
 class XAxis(msgspec.Struct, frozen=True, kw_only=True):

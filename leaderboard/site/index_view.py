@@ -19,6 +19,7 @@ from leaderboard.text import plain
 from leaderboard.timeline import ELSEWHERE
 
 _LATEST_RUNS = 10
+_MOST_CLAIMS = 3  # of a track: any stranger with another machine makes one
 
 
 class Holder(NamedTuple):
@@ -39,7 +40,8 @@ class TrackTile(NamedTuple):
     race: str
     brief: tuple[Fact, ...]
     records: tuple[Holder, ...]  # that stand, one for each kind of hardware or data; none: there is none yet
-    claim: Holder | None  # the best that waits for verification, where it would be a record
+    claims: tuple[Holder, ...]  # the best of each kind of hardware or data that has no record yet, best first
+    more_claims: str  # how many are not listed; empty: none
     runs: int
     counts: str  # entries and runs, in words
     line: Sparkline | None
@@ -86,7 +88,8 @@ def published_words(published: Published) -> str:
 def _tile(card: TrackCard, contents: Contents, runs: Sequence[Summary]) -> TrackTile:
     histories = [each for each in contents.histories if each.track.id == card.id and each.current_version]
     standing = [(history, step) for history in histories if (step := current(history)) is not None]
-    claims = [_holder(history, history.claims[0]) for history in histories if history.claims]
+    claimed = [each for each in histories if each.claims and current(each) is None]
+    claimed.sort(key=lambda each: each.claims[0].measure)
     published = next((each for each in contents.published if each.track == card.id), None)
     return TrackTile(
         id=card.id,
@@ -94,7 +97,10 @@ def _tile(card: TrackCard, contents: Contents, runs: Sequence[Summary]) -> Track
         race=card.race,
         brief=card.brief,
         records=tuple(_holder(history, step) for history, step in standing),
-        claim=claims[0] if claims else None,
+        claims=tuple(_holder(each, each.claims[0]) for each in claimed[:_MOST_CLAIMS]),
+        more_claims=f"{many(left, 'more claim')} on other hardware"
+        if (left := len(claimed) - _MOST_CLAIMS) > 0
+        else "",
         runs=len(runs),
         counts=f"{many(len({run.entry.name for run in runs}), 'entry', 'entries')}, {many(len(runs), 'run')}",
         line=next((line for history, _ in standing if (line := sparkline(history)) is not None), None),

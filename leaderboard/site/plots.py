@@ -103,12 +103,17 @@ def progression(histories: Sequence[History], published: Published | None) -> Fi
             zeroline=False,
             range=(0.9 * heights[0], 1.1 * heights[0]) if len(set(heights)) == 1 and heights[0] > 0 else None,
         ),
-        showlegend=len(traces) > 1,
+        showlegend=len(traces) > 1 or not _is_records(traces[0]),
         meta=LayoutMeta(log=_log_helps((value for trace in traces for value in trace.y), _LOG_RATIO)),
     )
     axis = XAxis(key="date", title="Date", values=tuple(dates))
     label = _progression_label(drawn, published, timed, digits)
     return figure(label, Drawing(tuple(traces), Axes((axis,)), layout))
+
+
+def _is_records(trace: Trace) -> bool:
+    """What a plot's caption speaks of, so that it needs no name."""
+    return trace.meta.role == "ours" and trace.line is not None
 
 
 def _days(dates: Iterable[str]) -> tuple[str, str] | None:
@@ -153,8 +158,8 @@ def spread(section: Section) -> Figure | None:
             if known(middle := mean(row.values))
         ]
         for what, marker, those in (
-            (name, Marker(symbol="circle", size=9), dots),
-            (f"mean, {name}", Marker(symbol="line-ns-open", size=20), means),
+            (name, _RUN, dots),
+            (f"mean, {name}", _MEAN, means),
         ):
             traces.append(
                 Trace(
@@ -166,6 +171,7 @@ def spread(section: Section) -> Figure | None:
                     customdata=tuple(words for _, _, words in those),
                     marker=marker,
                     cliponaxis=False,
+                    showlegend=marker is _RUN,  # the figure's caption says what a stroke is
                 )
             )
             values.append(tuple(rounded(value) for value, _, _ in those))
@@ -177,7 +183,7 @@ def spread(section: Section) -> Figure | None:
             range=(len(shown) - 0.5, -0.5),
             zeroline=False,
         ),
-        showlegend=len(traces) > 2,
+        showlegend=len(traces) > 2 or traces[0].meta.role != "ours",
         meta=LayoutMeta(log=False),
         height=_FRAME_HEIGHT_PX + _ROW_HEIGHT_PX * max(2, len(shown)),
     )
@@ -198,6 +204,7 @@ _MARKERS = {
     "retracted": Marker(symbol="x", size=9),
     "claim": Marker(symbol="circle-open", size=9),
 }
+_RUN, _MEAN = Marker(symbol="circle", size=9), Marker(symbol="line-ns-open", size=20)
 _STANDINGS: tuple[tuple[Role, str], ...] = (("ours", "on the board"), ("below", "below the line"))
 
 

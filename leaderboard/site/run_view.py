@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from harness.result import Calibration, Device, HardwareReport, Record, Verdict
-from leaderboard.alike import hardware
+from leaderboard.alike import conditions, hardware
 from leaderboard.downstream import lines
 from leaderboard.schema import Summary
 from leaderboard.site.contents import Contents, Fact
@@ -81,6 +81,7 @@ def run_page_view(record: Record, run: Summary, contents: Contents) -> RunPage:
     box = record.environment.sandbox
     samples = record.samples
     curve = curve_view(record)
+    on = plain(hardware(run.environment), 200)
     entry, track = _entry(record), _track(record)
     return RunPage(
         run_id=record.run_id,
@@ -117,7 +118,7 @@ def run_page_view(record: Record, run: Summary, contents: Contents) -> RunPage:
         authors=authors(record.entry.authors),
         model=tuple(_model(record)),
         declared=tuple(_declared(record)),
-        machine=tuple(_machine(record, plain(hardware(run.environment), 200))),
+        machine=tuple(_machine(record, on)),
         watched=tuple(_watched(record.hardware, watched=bool(record.environment.devices)))
         if record.hardware is not None
         else (),
@@ -130,7 +131,7 @@ def run_page_view(record: Record, run: Summary, contents: Contents) -> RunPage:
         ),
         source=tuple(_source(record)),
         log="" if record.verdict is Verdict.OK else block(record.log_tail, _LOG_CAP).strip("\n"),
-        data=_data(record, curve),
+        data=_data(record, curve, on, plain(contents.retracted.get(run.run_id, ""), 300)),
     )
 
 
@@ -324,11 +325,13 @@ class _Data(msgspec.Struct, frozen=True, kw_only=True):
     loss_nats: float | None
     train_s: float | None
     verdict: str
+    conditions: tuple[tuple[str, str], ...]  # what a run must share with this one to be compared, and what is said else
+    against: str  # why it is out of all rankings; empty: it is not
     curve: dict[str, list[float | int | None]]
     levels: tuple[Level, ...]
 
 
-def _data(record: Record, curve: CurveView | None) -> str:
+def _data(record: Record, curve: CurveView | None, on: str, retracted: str) -> str:
     points = record.curve
     data = _Data(
         run_id=record.run_id,
@@ -338,6 +341,8 @@ def _data(record: Record, curve: CurveView | None) -> str:
         loss_nats=record.score.loss_nats if record.scored and record.score is not None else None,
         train_s=record.times.train_s,
         verdict=record.verdict.value,
+        conditions=tuple((plain(each.value, 200), each.unlike) for each in conditions(record, on)),
+        against=retracted,
         curve={
             "elapsed_s": [point.elapsed_s for point in points],
             "step": [point.step for point in points],

@@ -11,6 +11,7 @@ from leaderboard.store import Store
 from leaderboard.text import plain
 from speedrun import console, live
 from speedrun.answers import Ran
+from speedrun.commands.show import LAST, find
 from speedrun.recovery import recover
 from speedrun.run_watch import Running, batches, running, state
 from speedrun.standings import on_board
@@ -30,7 +31,7 @@ def watch(workspace: Workspace, run: str | None, *, json: bool) -> Ran:
     meant = _meant(running(workspace.cache), run, workspace)
     if isinstance(meant, Record):
         console.note(f"run {meant.run_id} has ended")
-        return _answer(workspace, meant.run_id)
+        return _answer(workspace, meant)
     if json:
         for batch in batches(meant.folder):
             for event in batch:
@@ -39,11 +40,13 @@ def watch(workspace: Workspace, run: str | None, *, json: bool) -> Ran:
         _view(meant)
     if state(meant.folder) == "dead":
         recover(workspace)
-    return _answer(workspace, meant.record.run_id)
+    return _answer(workspace, meant.record)
 
 
 def _meant(found: Sequence[Running], run: str | None, workspace: Workspace) -> Running | Record:
-    """The run in progress, or the record of one that is over."""
+    """The run in progress, or the record of one that is over. found: oldest first."""
+    if run == LAST and found:
+        return found[-1]
     if run is not None:
         fitting = [one for one in found if one.record.run_id == run] or [
             one for one in found if run and one.record.run_id.startswith(run)
@@ -63,7 +66,7 @@ def _meant(found: Sequence[Running], run: str | None, workspace: Workspace) -> R
 def _ended(found: Sequence[Running], run: str, workspace: Workspace) -> Record:
     """The stored record of a run that is not in progress."""
     try:
-        return Store(workspace.results, workspace.cache).find(run).record
+        return find(workspace, run).record
     except UserError:
         if not found:
             raise
@@ -93,12 +96,11 @@ def _view(meant: Running) -> None:
                     view.observe(event)
 
 
-def _answer(workspace: Workspace, run_id: str) -> Ran:
-    """What `speedrun run` would answer. Raises UserError: the run left no record."""
-    try:
-        held = Store(workspace.results, workspace.cache).find(run_id)
-    except UserError:
-        raise UserError(f"run {run_id} ended and left no record; the terminal where it ran says why") from None
+def _answer(workspace: Workspace, run: Record) -> Ran:
+    """What `speedrun run` would answer. Raises UserError: the run left no record, or it is broken."""
+    if not (workspace.results / run.track.id / f"{run.run_id}.json").exists():
+        raise UserError(f"run {run.run_id} ended and left no record; the terminal where it ran says why")
+    held = Store(workspace.results, workspace.cache).find(run.run_id)
     record = held.counted
     path = (workspace.results / held.path).relative_to(workspace.root)
     return Ran(

@@ -135,8 +135,22 @@ def test_what_is_no_run_id_is_never_asked_for(open_page, site):
 def test_runs_of_different_tracks_are_said_to_be_no_race(open_page, site):
     sprint = next(page.stem for page in (site.folder / "runs").glob("*-sprint-*.html"))
     page = open_page(f"compare.html?a={site.best}&b={sprint}")
-    expect(page.locator("#comparison .missing")).to_contain_text("different tracks")
+    expect(page.locator("#comparison .missing")).to_have_text("Not comparable: they ran on different tracks.")
     expect(page.locator("#compared")).to_be_visible()
+
+
+def test_runs_that_can_not_be_compared_say_why_and_no_difference(open_page, site):
+    page = open_page(f"compare.html?a={site.best}&b={site.practice}")
+    expect(page.locator("#compared")).to_be_visible()
+    assert told(page) == [
+        "Not comparable: they were scored on different data sets; the data set was not the same; "
+        "they ran on different hardware."
+    ]
+    loss = page.locator("#compared tbody tr").filter(has_text="Loss (nats/token)")
+    assert loss.locator("td").all_text_contents() == ["0.4771", "0.6100", "–"]
+    page = open_page(f"compare.html?a={site.best}&b={site.retracted}")
+    expect(page.locator("#compared")).to_be_visible()
+    assert told(page) == [f"{site.retracted} is retracted: Its author asked."]
 
 
 def test_from_a_file_it_says_why_it_can_not(browser, site):

@@ -260,3 +260,23 @@ def test_a_plot_that_is_not_drawn_is_told_in_words(open_page):
         }"""
     )
     assert told == '"five records"'
+
+
+def test_every_phase_fills_its_share_of_the_bar(open_page, site):
+    page = open_page(f"runs/{site.best}.html")
+    bar = page.locator(".phases")
+    outer, border = bar.bounding_box(), 1  # pixels
+    x, y, width, height = (
+        outer[side] + border * inwards for side, inwards in (("x", 1), ("y", 1), ("width", -2), ("height", -2))
+    )
+    phases = bar.locator(".phase").all()
+    assert len(phases) == 7
+    at = x
+    for phase in phases:
+        box = phase.bounding_box()
+        assert (box["y"], box["height"]) == (y, height)
+        assert box["x"] == pytest.approx(at, abs=3)  # side by side, but for a hair between them
+        at = box["x"] + box["width"]
+    assert at == pytest.approx(x + width, abs=3)
+    keys = [key.bounding_box() for key in page.locator("table .key").all()]
+    assert len({(key["width"], key["height"]) for key in keys}) == 1

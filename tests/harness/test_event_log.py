@@ -25,6 +25,11 @@ EVENTS_OF_A_RUN = [
 ]
 
 
+def read(path, offset):
+    with path.open("rb") as stream:
+        return follow(stream, offset)
+
+
 @pytest.fixture
 def log(tmp_path):
     log = EventLog(tmp_path)
@@ -35,12 +40,12 @@ def log(tmp_path):
 def test_events_come_back_as_they_were(log, tmp_path):
     for event in EVENTS_OF_A_RUN:
         log.write(event)
-    found, end = follow(tmp_path / EVENTS, 0)
+    found, end = read(tmp_path / EVENTS, 0)
     assert found == EVENTS_OF_A_RUN
     assert end == (tmp_path / EVENTS).stat().st_size
-    assert follow(tmp_path / EVENTS, end) == ([], end)
+    assert read(tmp_path / EVENTS, end) == ([], end)
     log.write(Noted("more"))
-    assert follow(tmp_path / EVENTS, end)[0] == [Noted("more")]
+    assert read(tmp_path / EVENTS, end)[0] == [Noted("more")]
 
 
 def test_half_a_line_waits_for_its_end_and_nonsense_is_skipped(log, tmp_path):
@@ -49,10 +54,10 @@ def test_half_a_line_waits_for_its_end_and_nonsense_is_skipped(log, tmp_path):
     with (tmp_path / EVENTS).open("ab") as out:
         out.write(b'{"type":"unknown"}\n\xff\xfe\n[]\n' + whole[:9])
         out.flush()
-        found, place = follow(tmp_path / EVENTS, 0)
+        found, place = read(tmp_path / EVENTS, 0)
         assert found == [Noted("first")]
         out.write(whole[9:])
-    assert follow(tmp_path / EVENTS, place)[0] == [Noted("second")]
+    assert read(tmp_path / EVENTS, place)[0] == [Noted("second")]
 
 
 def test_the_end_is_told_by_the_record(log, tmp_path, make_record):
@@ -64,7 +69,7 @@ def test_points_of_training_are_thinned_and_everything_else_is_not(log, tmp_path
     for number in range(1000):
         log.write(Logged(CurvePoint(elapsed_s=number / 1000, step=number), {}))
         log.write(Noted(str(number)))
-    found, _ = follow(tmp_path / EVENTS, 0)
+    found, _ = read(tmp_path / EVENTS, 0)
     steps = [event.point.step for event in found if isinstance(event, Logged)]
     assert steps[0] == 0
     assert 9 <= len(steps) <= 10
@@ -81,7 +86,7 @@ def test_a_run_of_any_length_is_followed_to_its_end(tmp_path, monkeypatch):
     log.write(PhaseBegan("score", 300.0))
     log.close()
     assert (tmp_path / EVENTS).stat().st_size < 402_000
-    found, _ = follow(tmp_path / EVENTS, 0)
+    found, _ = read(tmp_path / EVENTS, 0)
     assert found[-1] == PhaseBegan("score", 300.0)
     times = [event.point.elapsed_s for event in found[:-1]]
     assert len(times) > 1000
@@ -106,7 +111,7 @@ def test_a_run_writes_its_events_and_a_full_disk_ends_only_their_log(full, run_f
         monkeypatch.setattr(EventLog, "write", no_space)
     record, events = run_folder(GOLDEN / "bigram")
     assert record.verdict is Verdict.OK
-    found, _ = follow(tmp_path / "cache" / "runs" / record.run_id / EVENTS, 0)
+    found, _ = read(tmp_path / "cache" / "runs" / record.run_id / EVENTS, 0)
     assert found == ([] if full else [event for event in events if not isinstance(event, Ended | Logged)])
     assert len(events) > 8
 
@@ -114,7 +119,7 @@ def test_a_run_writes_its_events_and_a_full_disk_ends_only_their_log(full, run_f
 @pytest.mark.sandbox
 def test_points_of_training_arrive(run_folder, tmp_path):
     record, events = run_folder(GOLDEN / "logs_a_lot")
-    found, _ = follow(tmp_path / "cache" / "runs" / record.run_id / EVENTS, 0)
+    found, _ = read(tmp_path / "cache" / "runs" / record.run_id / EVENTS, 0)
     logged = [event for event in events if isinstance(event, Logged)]
     seen = [event for event in found if isinstance(event, Logged)]
     assert seen[0] == logged[0]

@@ -17,6 +17,7 @@ from harness.result import (
     HardwareReport,
     Sample,
     Samples,
+    Series,
     Source,
     SourceFile,
     Tier,
@@ -123,15 +124,40 @@ def test_the_index_says_who_holds_what(ground, make_record):
     assert claimed.all("svg") == []
 
 
-def _index(ground, tier):
-    """The first page, were all runs of this tier; without signatures none is verified."""
+def test_every_kind_of_hardware_without_a_record_has_its_best_claim_on_the_index(ground, make_record):
+    machines = [("Slow CPU", 1.6), ("Test CPU", 1.5), ("Fast CPU", 1.4), ("Best CPU", 1.3), ("Last CPU", 1.7)]
+    ground.add(*(make_record(entry=f"on-{cpu.split()[0].lower()}", cpu=cpu, loss_nats=loss) for cpu, loss in machines))
+    text = _index(ground, Tier.SELF_REPORTED).text
+    assert "record yet: none of its runs is a verified best. claim 1.3000 nats/token on-best" in text
+    assert [text.count(f"claim {loss:.4f}") for _, loss in machines] == [0, 1, 1, 1, 0]
+    assert text.index("claim 1.3000") < text.index("claim 1.4000") < text.index("claim 1.5000")
+    assert "2 more claims on other hardware" in text
+    runs = ground.contents().runs
+    mixed = _index(ground, {run.run_id: Tier.VERIFIED for run in runs if run.environment.cpu == "Fast CPU"}).text
+    assert "record 1.4000" in mixed
+    assert "claim 1.3000" in mixed
+    assert "No record yet" not in mixed.partition("t4-5min")[0]
+
+
+def test_a_run_that_re_times_never_counts_whatever_it_says(ground, make_record):
+    ground.add(make_record(loss_nats=1.5))
+    retimed = make_record(loss_nats=1.4, series=Series(id="20261121-000000-retime-baseline-0001", purpose="retime"))
+    ground.add(retimed)
+    ground.build()
+    assert "It stands below the line: it re-times a record." in ground.page(f"runs/{retimed.run_id}.html").text
+    assert "below the line: it re-times a record" in ground.page("entries/baseline.html").text
+
+
+def _index(ground, tiers):
+    """The first page, were runs of these tiers, or all of one; without signatures none is verified."""
     from leaderboard.replay import histories
     from leaderboard.site.index_view import index_page
     from leaderboard.site.rendering import Templates
     from tests.leaderboard.site_ground import Page
 
     contents = ground.contents()
-    runs = tuple(msgspec.structs.replace(run, tier=tier) for run in contents.runs)
+    known = {run.run_id: tiers for run in contents.runs} if isinstance(tiers, Tier) else tiers
+    runs = tuple(msgspec.structs.replace(run, tier=known.get(run.run_id, run.tier)) for run in contents.runs)
     board, told = rank(runs, ground.rules), histories(runs, (), ground.rules)
     contents = dataclasses.replace(contents, runs=runs, board=board, histories=told)
     return Page(Templates(ground.tools.templates).render("index.html", index_page(contents)).decode())

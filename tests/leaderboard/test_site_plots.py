@@ -177,6 +177,20 @@ def test_a_race_for_the_lowest_loss_shows_the_losses_of_others(make_history, mak
     assert [trace["y"] for trace in traces(figure, "elsewhere")] == [[3.2]]
 
 
+def test_what_stands_alone_is_named_unless_it_is_records(make_history, make_step):
+    claim = make_step(1.2, kind="claim", number=None)
+    gone = make_step(1.3, kind="retracted", number=None)
+
+    def named(*histories, published=None):
+        return parsed(progression(histories, published))["layout"]["showlegend"]
+
+    assert not named(make_history(make_step(1.5), make_step(1.4, number=2)))
+    assert named(make_history(claims=[claim]))
+    assert named(make_history(gone))
+    assert named(published=elsewhere(result(1, 300.0), result(2, 200.0)))
+    assert named(make_history(make_step(1.5), claims=[claim]))
+
+
 def test_nothing_to_draw_is_no_figure(make_history, make_step):
     assert progression([], None) is None
     assert progression([make_history()], None) is None
@@ -202,6 +216,8 @@ def test_every_run_stands_in_the_row_of_its_entry(make_summary):
     assert re.fullmatch(r"better · [0-9a-f]{6}", names[0])  # told apart from its other variant
     below, _ = traces(figure, "below")
     assert below["y"] == [2]
+    named = [trace["name"] for trace in drawing["traces"] if trace.get("showlegend", True)]
+    assert (drawing["layout"]["showlegend"], named) == (True, ["on the board", "below the line"])
     assert figure.label.startswith("Every scored run on Test CPU, 2 threads: 5 runs in 3 rows, from 1.2000 to 1.5000")
 
 

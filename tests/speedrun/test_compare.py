@@ -181,9 +181,15 @@ def test_a_machine_that_was_not_the_same_is_no_noise(side_by_side, make_record):
     assert "trained by different numbers of processes" in side_by_side(record(0.1), record(0.1, ranks=8))
 
 
-def test_settings_of_the_command_line_are_no_duel(side_by_side, make_record):
-    a, b = (make_record(entry=name, source=name, overrides={"width": name}, ranked=False) for name in ("a", "b"))
-    assert "To settle it" not in side_by_side(a, b)
+def test_what_no_duel_would_run_is_settled_by_none(side_by_side, make_record):
+    def pair(**fields):
+        return (
+            make_record(entry=name, source=name, loss_nats=loss, **fields) for name, loss in (("a", 1.5), ("b", 1.4))
+        )
+
+    assert "To settle it: speedrun duel b --against a" in side_by_side(*pair())
+    assert "To settle it" not in side_by_side(*pair(overrides={"width": "3"}, ranked=False))
+    assert "To settle it" not in side_by_side(*pair(official=False, ranked=False))
 
 
 def test_a_race_for_time_is_judged_by_time(make_record):

@@ -143,6 +143,20 @@ def test_everything_that_a_run_says_comes_through_once(workspace, make_record, s
     assert later == []
 
 
+def test_what_a_run_says_last_is_not_lost_with_its_folder(workspace, make_record, stand_in):
+    record = make_record(verdict=Verdict.INTERRUPTED)
+    harness = stand_in(record)
+    harness.say(PhaseBegan("twin", 60.0))
+    last = [PhaseBegan("sample", 20.0), Noted("the last words")]
+
+    def end(_: float) -> None:
+        for event in last:
+            harness.say(event)
+        harness.settle()
+
+    assert list(batches(folder_of(workspace, record), sleep=end)) == [[PhaseBegan("twin", 60.0)], last]
+
+
 def test_half_a_line_waits_for_its_other_half(workspace, make_record, stand_in):
     record = make_record(verdict=Verdict.INTERRUPTED)
     harness = stand_in(record)
@@ -173,6 +187,8 @@ def test_what_is_to_be_watched_is_named(workspace, speedrun, stored, make_record
     assert ended.err == f"run {over.run_id} has ended\n"
     assert ended.out.startswith("✓ ok  mine on cpu-smoke\n")
     assert f"record      leaderboard/results/cpu-smoke/{over.run_id}.json\n" in ended.out
+
+    assert speedrun("watch", "last").out == ended.out
 
     first, second = make_record(verdict=Verdict.INTERRUPTED), make_record(verdict=Verdict.INTERRUPTED)
     stand_in(first, second)
@@ -205,6 +221,23 @@ def test_the_record_that_is_stored_is_what_is_told(workspace, make_record, stand
     assert (watching.returncode, err) == (0, "")
     assert out.startswith("✓ ok  baseline on cpu-smoke\n")
     assert "next        " in out
+
+
+def test_the_last_run_in_progress_may_be_meant_and_a_broken_record_is_no_missing_one(
+    workspace, make_record, stand_in, start
+):
+    older, run = (make_record(entry=name, verdict=Verdict.INTERRUPTED) for name in ("older", "younger"))
+    stand_in(older)
+    harness = stand_in(run)
+    watching = start("watch", "last")
+    heard(watching.stderr, "younger on")
+    broken = workspace.results / run.track.id / f"{run.run_id}.json"
+    broken.parent.mkdir(parents=True, exist_ok=True)
+    broken.write_text("{")
+    harness.settle()
+    out, err = watching.communicate(timeout=PATIENCE_S)
+    assert (watching.returncode, out) == (2, "")
+    assert err.splitlines()[-1].startswith(f"error: the record {run.track.id}/{run.run_id}.json is broken: ")
 
 
 def test_a_run_that_was_killed_is_told_of(workspace, make_record, stand_in, start):

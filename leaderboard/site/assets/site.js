@@ -536,15 +536,22 @@ function lastKnown(values = []) {
   return values.findLast((value) => Number.isFinite(value));
 }
 
-function comparisonTable(a, b) {
+/** Why the results of two runs can't be held against each other. */
+function differences(a, b) {
+  if (a.track !== b.track) return [a.conditions[0][1]]; // nothing else is of weight then
+  return a.conditions.flatMap(([value, words], place) => (value === b.conditions[place][0] ? [] : [words]));
+}
+
+/** comparable: whether it means anything by how much the results differ. */
+function comparisonTable(a, b, comparable) {
   const words = [
     ['Entry', a.entry, b.entry],
     ['Track', a.track, b.track],
     ['Verdict', a.verdict, b.verdict],
   ];
   const numbers = [
-    ['Loss (nats/token)', a.loss_nats, b.loss_nats, 4],
-    ['Training time (s)', a.train_s, b.train_s, 2],
+    ['Loss (nats/token)', a.loss_nats, b.loss_nats, 4, comparable],
+    ['Training time (s)', a.train_s, b.train_s, 2, comparable],
     ['Last training loss (declared)', lastKnown(a.curve?.loss_nats), lastKnown(b.curve?.loss_nats), 4],
     ['Steps (declared)', lastKnown(a.curve?.step), lastKnown(b.curve?.step), 0],
     ['Tokens (declared)', lastKnown(a.curve?.tokens), lastKnown(b.curve?.tokens), 0],
@@ -559,7 +566,7 @@ function comparisonTable(a, b) {
     make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, ''), heading(link(a, 'a')), heading(link(b, 'b')), heading('Second less first'))),
     make('tbody', {},
       ...words.map(([name, one, other]) => row(name, number(one ?? '–'), number(other ?? '–'), number(one === other ? 'the same' : 'differs'))),
-      ...numbers.map(([name, one, other, digits]) => row(name, number(shown(one, digits)), number(shown(other, digits)), number(difference(one, other, digits)))),
+      ...numbers.map(([name, one, other, digits, told = true]) => row(name, number(shown(one, digits)), number(shown(other, digits)), number(told ? difference(one, other, digits) : '–'))),
     )));
 }
 
@@ -585,10 +592,12 @@ async function compare(ids, place) {
   }
   const [a, b] = found.map((each) => each.value);
   place.replaceChildren();
-  if (a.track !== b.track) {
-    place.append(make('p', { class: 'missing' }, 'These runs are of different tracks: their numbers are not of one race.'));
+  const unlike = differences(a, b);
+  if (unlike.length) place.append(make('p', { class: 'missing' }, `Not comparable: ${unlike.join('; ')}.`));
+  for (const run of [a, b]) {
+    if (run.against) place.append(make('p', { class: 'missing' }, `${run.run_id} is retracted: ${run.against}`));
   }
-  place.append(comparisonTable(a, b));
+  place.append(comparisonTable(a, b, unlike.length === 0));
   const drawing = curveDrawing([
     { role: 'a', name: `first: ${a.entry}`, curve: a.curve }, // an entry's name is letters, digits, - and _
     { role: 'b', name: `second: ${b.entry}`, curve: b.curve },
