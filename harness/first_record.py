@@ -75,6 +75,7 @@ def first_record(request: RunRequest, targets: int) -> Record:
             floor_nats=manifest.floor_nats(scored_split(request), targets),
         ),
         started_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        # Whatever an entry seeds with it takes 31 bits; numpy's older generators refuse more than 32.
         seed=secrets.randbits(31) if request.seed is None else request.seed,
         verdict=Verdict.INTERRUPTED,
         reason="the harness stopped before the run ended",

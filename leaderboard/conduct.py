@@ -2,12 +2,16 @@
 
 One answer for the maintainer who verifies, for the board and for the record history: a run that cheats is not made good
 by three that did not, and an entry that crashes on unlucky seeds must not be left with the lucky ones.
+
+A run that re-times a record or reproduces a run is made under other conditions, a newer torch say, and long after the
+entry was handed in: that it crashes there is no proof. That it cheats there is one.
 """
 
 from collections.abc import Iterable
 from typing import Final
 
 from harness.result import Verdict
+from leaderboard.alike import set_apart
 from leaderboard.schema import Summary
 
 # One run that ends so is enough: no accident looks like it.
@@ -36,8 +40,9 @@ def disproof(runs: Iterable[Summary]) -> str:
     all_runs = list(runs)
     if words := cheated(all_runs):
         return words
-    failures = [run for run in all_runs if failed(run)]
-    scored = sum(run.scored for run in all_runs)
+    own = [run for run in all_runs if not set_apart(run)]
+    failures = [run for run in own if failed(run)]
+    scored = sum(run.scored for run in own)
     if len(failures) > MOST_FAILURES + scored // SCORED_A_FAILURE:
         verdicts = ", ".join(f"{run.verdict} ({run.run_id})" for run in failures[:5])
         more = f" and {len(failures) - 5} more" if len(failures) > 5 else ""

@@ -18,8 +18,8 @@ would. Whatever is not a finite number does not count.
 
 Failed runs do not enter the mean, they are counted beside it; INTERNAL_ERROR is the platform's fault and is not. A
 variant against which its runs speak (leaderboard/conduct.py) has no place, whatever the others are worth. Runs
-that re-time a record or reproduce a run are made under other conditions: they count as practice. Retracted runs stand
-apart, with the reason.
+that re-time a record or reproduce a run are made under other conditions: they count as practice, and speak against a
+variant only where they cheated. Retracted runs stand apart, with the reason.
 """
 
 import math

@@ -17,7 +17,7 @@ beaten. Old versions of a track keep their histories, judged by today's alpha an
 
 What would stand but for a retraction stays visible, and the history goes on as if it had not been. A variant that would
 beat the record were it verified, or is the best where there is none, is a claim, and so is a verified one that lacks
-its duel. Re-timings stand beside the record that they re-time and change nothing.
+its duel. Re-timings stand beside the record that they re-time and change nothing, unless a run of them cheated.
 
 Not covered: whoever verifies an entry again and again until a test is passed by luck. Every run of it is on disk.
 """

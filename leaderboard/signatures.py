@@ -8,7 +8,9 @@ A signature counts when that key was valid at the moment that the signed record 
 is retired with `valid-before` keeps what it signed until then. Times are UTC.
 
 ssh-keygen gets files of ours and options of ours, never a path or a word from a record; whatever it does not call good
-is not signed. Not covered: a stolen key, which can date its records back: take its line out of the file altogether.
+is not signed. It calls nothing good where it is too old to know our options, and ends just the same: so before it is
+believed that nobody signed something, it is shown a signature that is good. Not covered: a stolen key, which can date
+its records back: take its line out of the file altogether; and an ssh-keygen that can't check one kind of keys.
 """
 
 import base64
@@ -43,6 +45,21 @@ ASK_S: Final = 300.0  # for whoever is asked for a passphrase, or to touch a key
 MEMORY: Final = "signatures.json"  # in the cache folder
 REMEMBERED: Final = 200_000  # verdicts
 
+# What an ssh-keygen must call good before it may refuse others: it takes dates in the file and a moment in the options.
+# The private key was thrown away, and the line counts nowhere else.
+_TRIAL_LINE: Final = b"""trial namespaces="speedrun",valid-after="20260101",valid-before="20260103" ssh-ed25519 \
+AAAAC3NzaC1lZDI1NTE5AAAAICDktJrbMzzx33QsegOi0c4F0+dZZWngvs1k9V63Mm6O
+"""
+_TRIAL_AT: Final = "20260102000000"
+_TRIAL_DATA: Final = b"speedrun"
+_TRIAL_SIGNATURE: Final = b"""-----BEGIN SSH SIGNATURE-----
+U1NIU0lHAAAAAQAAADMAAAALc3NoLWVkMjU1MTkAAAAgIOS0mtszPPHfdCx6A6LRzgXT51
+llaeC+zWT1Xrcybo4AAAAIc3BlZWRydW4AAAAAAAAABnNoYTUxMgAAAFMAAAALc3NoLWVk
+MjU1MTkAAABAA2nei9e2xCeSMgh4GwLoCFllCn6icbmbC4kjZH+TKFbjnx29oqi4KXqRZB
+4sVjqGdRJpsoRd/BojLuBSqQErCw==
+-----END SSH SIGNATURE-----
+"""
+
 _HEADER = b"-----BEGIN SSH SIGNATURE-----"
 _FOOTER = b"-----END SSH SIGNATURE-----"
 _KEY_AT = 10  # bytes into a signature (PROTOCOL.sshsig): behind "SSHSIG" and its version, a length and the public key
@@ -75,7 +92,7 @@ def signed_by(data: bytes, signature: bytes, maintainers: Path, at: str) -> str 
         at: when the key must have been valid, ISO 8601 with its zone.
 
     Raises:
-        UserError: ssh-keygen is missing or does not answer; `maintainers` cannot be read.
+        UserError: ssh-keygen is missing, too old or does not answer; `maintainers` cannot be read.
     """
     return all_signed_by([Signed.over(data, signature, at)], maintainers)[0]
 
@@ -89,8 +106,9 @@ class Verdicts:
     """Who signed what.
 
     ssh-keygen takes about 10 ms a signature, so 1,000 take some 6 s on two cores. Verdicts are remembered in `cache`,
-    by a hash of everything that they depend on: the data, the signature, the list of maintainers and the moment.
-    Whoever can write there can write the code, too. None: nothing is remembered.
+    by a hash of everything that they depend on: the data, the signature, the list of maintainers, the moment, and the
+    ssh-keygen that said so, for a newer one may know more. Whoever can write there can write the code, too. None:
+    nothing is remembered.
 
     Raises:
         UserError: `maintainers` cannot be read.
@@ -131,8 +149,10 @@ class Verdicts:
             (folder / "maintainers").write_bytes(allowed)
             names: dict[bytes, str] = {}
             checks = [pool.submit(_signer, folder, number, claim, names) for number, claim in enumerate(new.values())]
-            said = zip(new, (check.result() for check in checks), strict=True)
-            return {key: signer for key, signer in said if signer is not None}
+            said = {key: check.result() for key, check in zip(new, checks, strict=True)}
+            if "" in said.values():
+                _demand_judgement(folder)
+            return {key: signer for key, signer in said.items() if signer is not None}
 
     @cached_property
     def _memory(self) -> dict[str, str]:
@@ -147,8 +167,15 @@ class Verdicts:
     def _key(self, claim: Signed) -> str:
         """Of everything that a verdict depends on; the parts' own hashes keep them apart."""
         signature, at = (hashlib.sha256(part).digest() for part in (claim.signature, claim.at.encode()))
-        parts = (bytes.fromhex(claim.digest), signature, self._allowed_digest, at)
+        parts = (bytes.fromhex(claim.digest), signature, self._allowed_digest, at, self._checker_digest)
         return hashlib.sha256(b"".join(parts)).hexdigest()
+
+    @cached_property
+    def _checker_digest(self) -> bytes:
+        program = shutil.which("ssh-keygen")
+        found = None if program is None else Path(program).stat()
+        facts = "" if found is None else f"{program} {found.st_size} {found.st_mtime_ns}"
+        return hashlib.sha256(os.fsencode(facts)).digest()
 
 
 def read_maintainers(path: Path) -> bytes | None:
@@ -270,6 +297,19 @@ def _found(folder: Path, number: int, claim: Signed, names: MutableMapping[bytes
         return ""
     names[key] = name
     return plain(name, 200)
+
+
+def _demand_judgement(folder: Path) -> None:
+    """Raises UserError: this ssh-keygen refuses what is good, too."""
+    allowed, signature = folder / "trial", folder / "trial.sig"
+    allowed.write_bytes(_TRIAL_LINE)
+    signature.write_bytes(_TRIAL_SIGNATURE)
+    where = ("-s", str(signature), "-f", str(allowed), "-O", f"verify-time={_TRIAL_AT}")
+    done = _keygen("-Y", "verify", "-I", "trial", "-n", NAMESPACE, *where, data=_TRIAL_DATA, time_s=CHECK_S)
+    if done.returncode != 0:
+        said = plain(done.stderr.decode(errors="replace").strip().partition("\n")[0], 200)
+        why = said or f"it ended with {done.returncode}"
+        raise UserError(f"this ssh-keygen can't check signatures ({why}); install OpenSSH 8.9 or newer")
 
 
 class _KilledError(Exception):

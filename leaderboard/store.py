@@ -1,8 +1,11 @@
 """The records on disk: `<results>/<track>/<run id>.json`, added one at a time, read by whoever likes, and changed only
 where something is found out about a run afterwards (`replace`).
 
-A record is there whole or not at all, whatever kills the writer, and two writers never lose each other's. Readers need
-no lock, since a rename is all they can see. Not covered: file systems without `flock` across machines (some NFS).
+A record is there whole or not at all, whatever kills the writer, and two writers never lose each other's. Readers take
+no lock, since a rename is all they can see, but for one case: replacing a signed record takes two, and whoever reads
+between them finds the old record with the new signature. So where a signature does not hold and was written just now,
+it is read once more with its record, when the writer is done. Not covered: file systems without `flock` across machines
+(some NFS); readers who may not write to the folder, and so can't wait for the writer.
 
 A record that says verified counts as that only when the signature beside it, `<run id>.json.sig`, is a maintainer's
 over exactly its bytes; otherwise it is read as self-reported and named among the unsigned.
@@ -10,6 +13,7 @@ over exactly its bytes; otherwise it is read as self-reported and named among th
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,10 +24,10 @@ from harness.errors import UserError, nearest
 from harness.result import Record, Tier, encode
 from leaderboard import atomic
 from leaderboard.collector import paused
-from leaderboard.index import Content, TrackIndex, unread
+from leaderboard.index import Content, TrackIndex, read, unread
 from leaderboard.reading import read_regular
 from leaderboard.schema import RECORD_CAP_BYTES, RecordError, Summary, check_place, check_writable, decode
-from leaderboard.signatures import SIGNATURE_CAP_BYTES, Signed, Verdicts, all_signed_by
+from leaderboard.signatures import SIGNATURE_CAP_BYTES, Signed, Verdicts
 from leaderboard.text import plain
 
 LOCK_NAME = ".lock"
@@ -31,6 +35,7 @@ MAINTAINERS_NAME = "maintainers"  # beside the results folder
 SIGNATURE_SUFFIX = ".sig"
 READ_AHEAD_BYTES = 4 * 2**20  # of records in one go, which take several times that when decoded: some dozen usual ones
 LOCK_WAIT_S = 60.0  # an add takes milliseconds; whoever holds the lock for a minute is stuck
+BETWEEN_RENAMES_S = 10.0  # a signature that is older has its record beside it: they come milliseconds apart
 
 
 class Unfit(UserError):  # noqa: N818 - the record's fault, not an error of the disk
@@ -96,7 +101,8 @@ class Store:
     def add(self, record: Record, signature: bytes | None = None) -> Path:
         """Writes the record and returns its file. The same record twice is no error and changes nothing.
 
-        signature: over `encode(record)`; lies beside the record, and is there before it.
+        signature: over `encode(record)`; lies beside the record, and is there before it. A record that is there
+            already gets it, too.
 
         Raises:
             Unfit: the record is not valid, or another one has its id.
@@ -122,6 +128,8 @@ class Store:
                 raise atomic.cannot_write(path, error) from None
             for other in self._results.glob(f"*/{path.name}"):
                 if other == path and _same(other, data):
+                    if signature is not None and _signature(path) != signature:
+                        atomic.replace(signature_path(path), signature)
                     return path
                 raise Unfit(f"a different record named {record.run_id} is in {other.parent}; nothing was written")
             if signature is not None:
@@ -186,10 +194,13 @@ class Store:
                 claims[len(found)] = claim
             found.append(_Run(name, content.summary, content.digest))
         signers = verdicts.signers(tuple(claims.values()))
-        # A dictionary, since it keeps their order.
-        signed = dict.fromkeys(number for number, signer in zip(claims, signers, strict=True) if signer is not None)
+        signed = {number for number, signer in zip(claims, signers, strict=True) if signer is not None}
+        for number in claims.keys() - signed:
+            if (again := self._signed_by_now(found[number].name, verdicts)) is not None:
+                found[number] = again
+                signed.add(number)
         kept: dict[str, int] = {}
-        for number in (*signed, *(number for number in range(len(found)) if number not in signed)):
+        for number in (*sorted(signed), *(number for number in range(len(found)) if number not in signed)):
             run_id = found[number].summary.run_id
             if kept.setdefault(run_id, number) != number:
                 broken.append(Broken(plain(found[number].name, 200), f"another record has the id {run_id}"))
@@ -230,6 +241,18 @@ class Store:
                 yield f"{path.name}/{name}", content, claim
             index.save(name for name, _ in files)
 
+    def _signed_by_now(self, name: str, verdicts: Verdicts) -> _Run | None:
+        """A record whose signature did not hold, if it was being replaced, and now has one that does."""
+        path = self._results / name
+        if not _just_signed(path):
+            return None
+        with self._settled():
+            content = read(path)
+            claim = _claim(path.parent, path.name, content)
+        if content.summary is None or claim is None or verdicts.signers((claim,)) == (None,):
+            return None
+        return _Run(name, content.summary, content.digest)
+
     def each(self, track: str | None = None) -> Iterator[Held | Broken]:
         """Every record whole, or one track's, in order, with its bytes and whoever signed it; between them, when it is
         found, whatever is broken.
@@ -247,18 +270,15 @@ class Store:
             try:
                 if problem:
                     raise RecordError(problem)
-                data = read_regular(path, RECORD_CAP_BYTES, "record")
-                record = decode(data)
-                check_place(path, record)
+                ahead.append(self._read(path))
             except RecordError as error:
                 yield Broken(self._relative(path), str(error))
                 continue
-            ahead.append(Held(record, self._relative(path), data, _signature(path), None))
-            ahead_bytes += len(data)
+            ahead_bytes += len(ahead[-1].data)
             if ahead_bytes >= READ_AHEAD_BYTES:
-                yield from _with_signers(ahead, verdicts)
+                yield from self._with_signers(ahead, verdicts)
                 ahead, ahead_bytes = [], 0
-        yield from _with_signers(ahead, verdicts)
+        yield from self._with_signers(ahead, verdicts)
         yield from self._strays(track)
 
     def get(self, run: str) -> Record:
@@ -286,17 +306,34 @@ class Store:
             some = ", ".join(plain(path.stem, 80) for path in found[:4])
             more = f" and {len(found) - 4} more" if len(found) > 4 else ""
             raise UserError(f"{len(found)} runs begin with {shown!r}: {some}{more}; give more of the id")
-        path = found[0]
         try:
-            data = read_regular(path, RECORD_CAP_BYTES, "record")
-            record = decode(data)
-            check_place(path, record)
+            unchecked = self._read(found[0])
         except RecordError as error:
-            raise UserError(f"the record {self._relative(path)} is broken: {error}") from None
-        signature = _signature(path)
-        claims = [] if signature is None else [Signed.over(data, signature, record.started_at)]
-        signers = all_signed_by(claims, self._maintainers, self._cache)
-        return Held(record, self._relative(path), data, signature, signers[0] if signers else None)
+            raise UserError(f"the record {self._relative(found[0])} is broken: {error}") from None
+        (held,) = self._with_signers([unchecked], Verdicts(self._maintainers, self._cache))
+        return held
+
+    def _read(self, path: Path) -> Held:
+        """A record whose signature nobody has looked at yet. Raises RecordError."""
+        data = read_regular(path, RECORD_CAP_BYTES, "record")
+        record = decode(data)
+        check_place(path, record)
+        return Held(record, self._relative(path), data, _signature(path), None)
+
+    def _with_signers(self, records: Sequence[Held], verdicts: Verdicts) -> Iterator[Held]:
+        """Records whose signatures nobody has looked at yet, with whoever made them."""
+        for held in _checked(records, verdicts):
+            path = self._results / held.record.track.id / f"{held.record.run_id}.json"
+            yield self._by_now(path, held, verdicts) if held.unsigned and _just_signed(path) else held
+
+    def _by_now(self, path: Path, held: Held, verdicts: Verdicts) -> Held:
+        """A record that may have been replaced while it was read."""
+        try:
+            with self._settled():
+                again = self._read(path)
+        except RecordError:
+            return held
+        return next(_checked([again], verdicts))
 
     def _files(self, track: str | None) -> Iterator[tuple[Path, str]]:
         """Every file that should hold a record, in order, and beside it what is wrong with its place, if anything."""
@@ -352,6 +389,14 @@ class Store:
         finally:
             lock.release()
 
+    @contextlib.contextmanager
+    def _settled(self) -> Iterator[None]:
+        """While nobody writes, where that can be had."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(UserError):
+                stack.enter_context(self._locked())
+            yield
+
     def _relative(self, path: Path) -> str:
         return plain(path.relative_to(self._results).as_posix(), 200)
 
@@ -381,8 +426,16 @@ def _claim(folder: Path, name: str, content: Content) -> Signed | None:
     return Signed(content.digest, signature, content.summary.started_at, content.data)
 
 
-def _with_signers(records: Sequence[Held], verdicts: Verdicts) -> Iterator[Held]:
-    """Records whose signatures nobody has looked at yet, with whoever made them."""
+def _just_signed(record: Path) -> bool:
+    """Whether a signature came a moment ago, so that the record which it is over may not have been there yet."""
+    try:
+        return time.time() - signature_path(record).lstat().st_mtime < BETWEEN_RENAMES_S
+    except OSError:
+        return False
+
+
+def _checked(records: Sequence[Held], verdicts: Verdicts) -> Iterator[Held]:
+    """Records with whoever made the signatures that were read with them."""
     claims = {
         number: Signed.over(held.data, held.signature, held.record.started_at)
         for number, held in enumerate(records)

@@ -1,5 +1,6 @@
 """speedrun evaluate: scores of a kept artifact on tasks of lm-eval, put beside the loss in its record."""
 
+import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,10 +14,11 @@ from harness.downstream import CAP_S, Kept, Wanted
 from harness.downstream import evaluate as evaluate_kept
 from harness.downstream_artifact import take
 from harness.errors import UserError
-from harness.result import Artifact, Downstream, DownstreamTask, Record, Score, Tier
+from harness.result import Artifact, Downstream, DownstreamTask, Record, Score, Tier, encode
 from harness.sandbox import stage
 from harness.track import TASK_NAME, Track, find_track
-from leaderboard.store import Held, Store
+from leaderboard.signatures import signed_by
+from leaderboard.store import MAINTAINERS_NAME, Held, Store
 from leaderboard.text import plain
 from speedrun import console, live
 from speedrun.answers import Evaluated
@@ -127,7 +129,19 @@ def _voucher(workspace: Workspace, held: Held, key: Path | None) -> Voucher | No
         raise UserError(f"run {held.record.run_id} is not verified, so there is nothing to sign; leave --key out")
     voucher = Voucher(workspace, key)
     voucher.demand()
+    _signature(workspace, voucher, held.record, secrets.token_bytes(32))  # a trial: today's key may be younger than it
     return voucher
+
+
+def _signature(workspace: Workspace, voucher: Voucher, record: Record, data: bytes) -> bytes:
+    """Over `data`, by a key that counts for this run. Raises UserError: it can't sign, or was no maintainer's then."""
+    signature = voucher.sign(data)
+    if signed_by(data, signature, workspace.results.parent / MAINTAINERS_NAME, record.started_at) is None:
+        raise UserError(
+            f"the key was not a maintainer's when run {record.run_id} began ({record.started_at[:10]}), so it can't "
+            "sign its record; ask a maintainer whose key was"
+        )
+    return signature
 
 
 def _demand_level(session: Session, *, signing: bool) -> None:
@@ -168,14 +182,11 @@ def _stored(workspace: Workspace, held: Held, found: Downstream, voucher: Vouche
         record = msgspec.structs.replace(now.record, downstream=merged(now.record.downstream, found))
         signature = None
         if voucher is not None:
-            finished = voucher.finish(record)
-            record, signature = finished.record, finished.signature
-            if signature is None:
-                return None, "the record could not be signed again; it stays as it was"
+            signature = _signature(workspace, voucher, record, encode(record))
         with Interrupts() as interrupts:
             interrupts.hold()  # two files that belong together
             path = Store(workspace.results).replace(now, record, signature)
-    except UserError as error:
+    except (UserError, OSError) as error:
         return None, str(error)
     return path.relative_to(workspace.root).as_posix(), ""
 

@@ -422,7 +422,6 @@ def test_one_id_in_two_folders_is_found(honest):
 @pytest.mark.parametrize(
     ("copy", "words"),
     [
-        (lambda run, old: replace(run, seed=old.seed), "has the seed of"),
         (lambda run, old: part(run, "twin", seed=old.twin.seed), "has its twin's seed from"),
         (
             lambda run, old: replace(
@@ -441,6 +440,26 @@ def test_a_run_under_another_name_is_found(honest, copy, words):
     (found,) = findings(again, old)
     assert (found.where, found.check, found.grave) == (again.run_id, Check.SEED, True)
     assert f"{words} {old.run_id}, of baseline" in found.words
+
+
+def test_a_seed_again_is_grave_in_one_entry_on_one_track_and_may_be_chance_elsewhere(honest):
+    """Of 100,000 honest runs two pairs or three share one of 31 bits; seeds are picked for one entry on one track."""
+
+    def again(entry):
+        return replace(honest(entry=entry, source=f"{entry}[4]"), seed=old.seed)
+
+    old = honest()
+    other, own, later = again("other"), again("baseline"), again("other")
+    (found,) = findings(old, other)
+    assert (found.where, found.check, found.grave) == (other.run_id, Check.SEED, False)
+    assert f"has the seed of {old.run_id}, of baseline" in found.words
+    (found,) = findings(old, own)
+    assert (found.where, found.check, found.grave) == (own.run_id, Check.SEED, True)
+    picked, chance = findings(old, other, later)  # whoever had it first
+    assert [(picked.where, picked.grave), (chance.where, chance.grave)] == [(later.run_id, True), (other.run_id, False)]
+    assert f"has the seed of {other.run_id}, of other" in picked.words
+    elsewhere = part(own, "track", id="cpu-1min")
+    assert [found.grave for found in findings(old, elsewhere) if found.check is Check.SEED] == [False]
 
 
 def test_the_same_artifact_again_is_worth_a_look_in_one_entry(honest):

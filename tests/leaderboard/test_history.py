@@ -520,6 +520,15 @@ def test_lucky_runs_between_crashes_make_no_record(verified, make_summary):
     assert (holder(history), history.claims) == ("a", ())
 
 
+def test_a_record_that_crashes_when_it_is_retimed_stands_undoubted(verified, make_summary):
+    again = {"series": Series(id="20261121-141530-retime-b-3f9a", purpose="retime")}
+    runs = verified("a", *OLD) + verified("b", *BETTER)
+    history = the_history(runs + failing(make_summary, "b", *[Verdict.CRASHED] * 2, **again))
+    assert history == the_history(runs)
+    history = the_history(runs + failing(make_summary, "b", Verdict.NOT_PREDICTIVE, **again))
+    assert told(history) == [("record", 1, "a"), ("retracted", None, "b")]
+
+
 def test_a_claim_falls_with_a_run_that_cheated(verified, make_summary):
     reported = verified("c", *BETTER, tier=Tier.SELF_REPORTED)
     runs = verified("a", *OLD) + reported

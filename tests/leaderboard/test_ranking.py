@@ -316,6 +316,24 @@ def test_retimings_and_reproductions_enter_no_mean(runs_of, purpose, counts):
         assert rows[1].note.startswith("practice: it re")
 
 
+def test_who_crashes_when_he_is_retimed_keeps_his_place_and_who_cheats_does_not(runs_of, make_summary):
+    """A crash under a later torch says nothing of the record; one verdict that no accident explains does."""
+    runs = runs_of("a", 1.0, 1.1, tier=Tier.VERIFIED)
+    series = Series(id="20261121-000000-series", purpose="retime")
+
+    def again(*verdicts):
+        return [make_summary(entry="a", verdict=each, tier=Tier.VERIFIED, series=series) for each in verdicts]
+
+    (row,) = only_section(rank(runs + again(*[Verdict.CRASHED] * 2), RULES)).rows
+    assert (row.rank, row.failed) == (1, 0)
+    (row,) = only_section(rank(runs + again(Verdict.RULE_VIOLATION), RULES)).rows
+    assert row.standing is Standing.DISPROVED
+    # Nor do those that went well make room for failures of the entry's own.
+    crashes = [make_summary(entry="a", verdict=Verdict.CRASHED, tier=Tier.VERIFIED) for _ in range(2)]
+    retimed = runs_of("a", *[1.0] * 10, tier=Tier.VERIFIED, series=series)
+    assert only_section(rank(runs + crashes + retimed, RULES)).rows[0].standing is Standing.DISPROVED
+
+
 def test_retracted_runs_stand_apart_with_the_reason(runs_of):
     runs = runs_of("a", 1.0, 1.1, 0.1) + runs_of("b", 0.2, 0.2)
     why = {runs[2].run_id: "it read the clock wrong", **{run.run_id: "copied" for run in runs[3:]}}

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 
@@ -129,15 +130,58 @@ def test_many_are_told_apart_and_remembered(keys, maintainers, tmp_path, monkeyp
     assert all_signed_by(claims, maintainers(line(keys, "eve", principal="eve")), cache) == (None, "eve") * 3
 
 
-def test_a_check_that_is_killed_says_nothing_that_is_remembered(keys, maintainers, tmp_path, monkeypatch):
+@pytest.fixture
+def checker(tmp_path, monkeypatch):
+    """Puts a script in ssh-keygen's place; `$real "$@"` asks the real one."""
+    real, folder = shutil.which("ssh-keygen"), tmp_path / "bin"
+    folder.mkdir()
+
+    def write(script):
+        program = folder / "ssh-keygen"
+        program.write_text(f"#!/bin/sh\nreal={real}\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    return write
+
+
+def test_a_check_that_is_killed_says_nothing_that_is_remembered(keys, maintainers, tmp_path, checker):
     """As it is where memory runs out: this time the signature does not count, the next time it does."""
     claims = [Signed.over(b"a record", Signer(keys / "ada").sign(b"a record"), NOW)]
-    allowed, cache, program = maintainers(line(keys, "ada")), tmp_path / "cache", tmp_path / "ssh-keygen"
-    program.write_text("#!/bin/sh\nkill -9 $$\n")
-    program.chmod(0o755)
-    with monkeypatch.context() as patch:
-        patch.setenv("PATH", str(tmp_path))
-        assert all_signed_by(claims, allowed, cache) == (None,)
+    allowed, cache, scarce = maintainers(line(keys, "ada")), tmp_path / "cache", tmp_path / "scarce"
+    scarce.touch()
+    checker(f'[ -e {scarce} ] && kill -9 $$\n$real "$@"')
+    assert all_signed_by(claims, allowed, cache) == (None,)
+    scarce.unlink()
+    assert all_signed_by(claims, allowed, cache) == ("ada@example.org",)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ('case "$*" in *verify-time*) echo \'Invalid option "verify-time"\' >&2; exit 255;; esac', "Invalid option"),
+        ('echo "unknown option -- Y" >&2; echo usage >&2; exit 1', "unknown option -- Y"),
+        ("exit 127", "it ended with 127"),
+    ],
+)
+def test_an_ssh_keygen_that_cannot_check_is_not_believed(keys, maintainers, tmp_path, checker, script, said):
+    """It ends as it does for a forgery, and so do good signatures; it must not be taken for a verdict on them."""
+    claims = [Signed.over(b"a record", Signer(keys / "ada").sign(b"a record"), NOW)]
+    allowed, cache = maintainers(line(keys, "ada")), tmp_path / "cache"
+    checker(script)
+    with pytest.raises(UserError, match=f"can't check signatures .*{said}.*install OpenSSH") as caught:
+        all_signed_by(claims, allowed, cache)
+    assert str(caught.value).isprintable()
+    assert not cache.exists()
+
+
+def test_another_ssh_keygen_is_asked_anew(keys, maintainers, tmp_path, checker):
+    """One that can't check this kind of key, say, until it is upgraded."""
+    claims = [Signed.over(b"a record", Signer(keys / "ada").sign(b"a record"), NOW)]
+    allowed, cache = maintainers(line(keys, "ada")), tmp_path / "cache"
+    checker('case "$*" in *trial*) exec $real "$@";; esac\nexit 255')
+    assert all_signed_by(claims, allowed, cache) == (None,)
+    checker('exec $real "$@"')
     assert all_signed_by(claims, allowed, cache) == ("ada@example.org",)
 
 

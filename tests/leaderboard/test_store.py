@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
@@ -474,3 +475,65 @@ def test_the_same_signed_record_twice_changes_nothing(store, make_record, ada):
     path = store.add(record, signature)
     assert store.add(record, signature) == path
     assert signature_path(path).read_bytes() == signature
+
+
+@pytest.mark.parametrize("beside", [None, b"", b"another"])
+def test_a_signature_that_a_record_lacks_is_written(store, make_record, ada, beside):
+    """A record that was copied without it, or whose writer was killed while he replaced it."""
+    record = make_record(tier=Tier.VERIFIED)
+    path = store.add(record)
+    if beside is not None:
+        signature_path(path).write_bytes(beside)
+    assert store.load().unsigned == {record.run_id}
+    assert store.add(record, ada.sign(encode(record))) == path
+    assert store.load().unsigned == frozenset()
+    assert store.add(record) == path  # which takes nothing away
+    assert store.load().unsigned == frozenset()
+
+
+@pytest.mark.parametrize(
+    "unsigned",
+    [
+        lambda store, run: store.load().unsigned,
+        lambda store, run: {held.record.run_id for held in read_all(store).records if held.unsigned},
+        lambda store, run: {run} if store.find(run).unsigned else set(),
+    ],
+    ids=["load", "each", "find"],
+)
+def test_who_reads_while_a_record_is_replaced_finds_it_signed(store, make_record, ada, monkeypatch, unsigned):
+    """Between the two renames the new signature lies beside the old record."""
+    old = make_record(tier=Tier.VERIFIED)
+    new = msgspec.structs.replace(old, log_tail="what was found out afterwards")
+    store.add(old, ada.sign(encode(old)))
+    held, signature = store.find(old.run_id), ada.sign(encode(new))
+    between, met = threading.Event(), threading.Event()
+    put, just_signed = store_module.atomic.replace, store_module._just_signed
+
+    def put_slowly(path, data):
+        put(path, data)
+        if path.suffix == ".sig":
+            between.set()
+            met.wait(20)
+
+    monkeypatch.setattr(store_module.atomic, "replace", put_slowly)
+    monkeypatch.setattr(store_module, "_just_signed", lambda path: met.set() or just_signed(path))
+    writer = threading.Thread(target=store.replace, args=(held, new, signature))
+    writer.start()
+    assert between.wait(20)
+    assert unsigned(store, old.run_id) == set()
+    assert met.is_set(), "the reader has met the two that do not belong together"
+    writer.join()
+    assert store.find(old.run_id).counted == new
+
+
+def test_only_a_signature_that_came_just_now_is_read_twice(store, make_record, ada, monkeypatch):
+    """Else a board with thousands of forgeries would be read twice over."""
+    record = make_record(tier=Tier.VERIFIED)
+    path = store.add(record, ada.sign(b"another record"))
+    read, again = store_module.read, []
+    monkeypatch.setattr(store_module, "read", lambda path: again.append(path) or read(path))
+    assert store.load().unsigned == {record.run_id}
+    assert again == [path]
+    os.utime(signature_path(path), (0, 0))
+    assert store.load().unsigned == {record.run_id}
+    assert again == [path]

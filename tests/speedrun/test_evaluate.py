@@ -25,12 +25,13 @@ from harness.track import find_track
 from leaderboard import downstream as leaderboard_downstream
 from leaderboard import frame
 from leaderboard.schema import RecordError, decode, decode_summary
+from leaderboard.signatures import Signer
 from leaderboard.store import Store, Unfit
 from speedrun import standings
 from speedrun.commands import evaluate
 from speedrun.vouching import LEVELS, Voucher
 from speedrun.workspace import Workspace
-from tests.maintained import maintain, make_keys
+from tests.maintained import git, maintain, make_keys
 
 TASK = """
 task: next_letter
@@ -218,6 +219,39 @@ def test_a_key_is_for_verified_runs(speedrun, stored, make_record, workspace):
     said = speedrun("evaluate", "last", "--tasks", "piqa", "--key", "none")
     assert said.code == 2
     assert "is not verified, so there is nothing to sign; leave --key out" in said.err
+
+
+def test_a_key_that_is_younger_than_the_run_is_refused_before_anything_runs(
+    speedrun, make_record, workspace, tmp_path, capfd
+):
+    keys = make_keys(tmp_path)
+    maintain(workspace, keys)
+    maintainers = workspace.results.parent / "maintainers"
+    eve = f'eve@example.org namespaces="speedrun",valid-after="20200201" {(keys / "eve.pub").read_text()}'
+    maintainers.write_text(maintainers.read_text() + eve)
+    git(workspace.root, "commit", "-a", "-q", "-m", "eve is one from now on")
+    record = make_record(
+        run_id="20200105-120000-baseline-3f9a",
+        started_at="2020-01-05T12:00:00+00:00",
+        version=find_track("cpu-smoke").version,
+        tier=Tier.VERIFIED,
+    )
+    store = Store(workspace.results)
+    store.add(record, Signer(keys / "ada").sign(encode(record)))
+    git(workspace.root, "add", "-A")
+    git(workspace.root, "commit", "-q", "-m", "a verified run")
+    (workspace.cache / "artifacts" / record.run_id).mkdir(parents=True)
+    said = speedrun("evaluate", "last", "--tasks", "piqa", "--key", keys / "eve")
+    assert said.code == 2
+    assert f"the key was not a maintainer's when run {record.run_id} began (2020-01-05)" in said.err
+    assert said.err.count("\n") == 1
+    # Were it to come to light only afterwards: the record is as verified as it was.
+    voucher = Voucher(workspace, keys / "eve")
+    file, why = evaluate._stored(workspace, store.find(record.run_id), Downstream(tasks=(scored(),)), voucher)
+    assert file is None
+    assert "was not a maintainer's" in why
+    assert "self-reported" not in capfd.readouterr().err
+    assert store.find(record.run_id).counted == record
 
 
 @pytest.mark.sandbox
