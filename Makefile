@@ -45,7 +45,7 @@ redteam: $(EXTRAS)       ## every attack and every fault, slow ones too, with a 
 redteam-page: $(EXTRAS)  ## the same, and more runs: twenty of each honest control, 200 on a cluster; writes docs/redteam.md
 	SPEEDRUN_HONEST_RUNS=20 SPEEDRUN_CLUSTER_RUNS=200 $(BIN)/pytest -q -n 2 --dist worksteal -m 'redteam or everyday' --page=docs/redteam.md
 
-bench: $(EXTRAS)        ## every figure that README quotes; TEXT=file adds prose of yours to the last
+bench: $(EXTRAS)        ## what docs/benchmarks.md and the first tables of docs/baseline.md quote; TEXT=file adds your prose
 	$(BIN)/python bench/overhead.py
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/board.py

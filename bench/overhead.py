@@ -1,7 +1,8 @@
 """What the platform costs: in the timed phase, for the twin, and around a short run.
 
 a  the timed phase: one training loop inside the harness, watched as on a terminal, against the same loop bare
-b  the twin: scoring with its twin against scoring alone, on as many targets as cpu-1min scores, start-ups apart
+b  the twin: scoring the baseline with its twin against scoring it alone, start-ups apart, in its own windows on
+   cpu-1min and cpu-smoke, and in the fewest that there can be
 c  everything but the training, for the baseline on cpu-smoke
 d  from the start of a sandbox to the entry's READY, for one that does nothing, against Python importing torch alone, on
    every sandbox level that works here
@@ -48,8 +49,9 @@ TWIN_GOAL = 1.15
 AROUND_GOAL_S = 15.0
 READY_GOAL = 1.05
 
-SMALL = {"steps": "5", "n_layers": "1"}  # for the twin, whose share depends on rows, not on training or depth
-WINDOWS = ((256, 128), (1024, 1024))  # context and stride: the baseline's, and what an entry gets that asks for nothing
+SHORT = {"tokens": "10240", "compile_s": "0"}  # for the twin: a score takes as long after five steps as after all
+FEWEST = {"eval_context": "1024", "eval_stride": "1024"}  # the fewest windows: every target is scored once
+SCORED = (("cpu-1min", {}), ("cpu-smoke", {}), ("cpu-1min", FEWEST))  # tracks, with the baseline's windows or others
 TWIN_RUNS = 3  # of each
 AROUND_RUNS = 3
 READY_PAIRS = 10  # on each level
@@ -203,25 +205,28 @@ def bare(job: BareJob) -> Bare:
 
 
 def twin(bench: Bench) -> None:
-    track = bench.track("cpu-1min")
     rows: list[Row] = []
-    for context, stride in WINDOWS:
-        windows = {"eval_context": str(context), "eval_stride": str(stride)}
+    for track_id, windows in SCORED:
         pairs: list[tuple[float, float]] = []
         record: Record | None = None
         for number in range(1, TWIN_RUNS + 1):
-            record = bench.run(ENTRY, track, SMALL | windows).record
+            record = bench.run(bench.baseline, bench.track(track_id), SHORT | windows).record
             score_s, twin_s = record.times.score_s, record.times.twin_s
             assert score_s is not None
             assert twin_s is not None
             pairs.append((score_s + twin_s, score_s))
-            say(f"b: context {context}, run {number} of {TWIN_RUNS}: scorer {score_s:.2f} s, twin {twin_s:.2f} s")
+            say(f"b: {track_id}, run {number} of {TWIN_RUNS}: scorer {score_s:.2f} s, twin {twin_s:.2f} s")
         assert record is not None
         assert record.score is not None
         assert record.twin is not None
-        rows.append(Row(f"b  with twin ÷ alone, context {context}, stride {stride}", ratio(pairs), goal=TWIN_GOAL))
-        rows.append(Row("   seconds alone", mean([alone for _, alone in pairs]), "s"))
-        say(f"   {record.score.targets:,} targets, {record.twin.sampled:,} sampled")
+        score = record.score
+        name = f"b  with twin ÷ alone, {track_id}, context {score.context_tokens}, stride {score.stride_tokens}"
+        rows += [
+            Row(name, ratio(pairs), goal=TWIN_GOAL),
+            Row("   seconds alone", mean([alone for _, alone in pairs]), "s"),
+            Row("   seconds that the twin adds", mean([both - alone for both, alone in pairs]), "s"),
+        ]
+        say(f"   {score.targets:,} targets, {record.twin.sampled:,} sampled")
     table(rows)
 
 
@@ -317,7 +322,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--only", choices=("a", "b", "c", "d"), help="one part alone")
     asked.add_argument("--pairs", type=int, default=16, help="of part a (default 16)")
-    asked.add_argument("--steps", type=int, default=100, help="of part a's loop (default 100)")
+    asked.add_argument("--steps", type=int, default=300, help="of part a's loop (default 300)")
     words = "sandbox level of parts a to c (default: the strongest that works here)"
     asked.add_argument("--level", choices=[str(level) for level in Level], help=words)
     wanted = asked.parse_args()

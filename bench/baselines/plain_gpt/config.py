@@ -12,7 +12,7 @@ class Config:
     context: int = 128  # tokens a training window, and a scored one: the learned positions end there
     eval_stride: int = 96  # tokens from one scored window to the next
     batch_size: int = 4  # windows a step
-    learning_rate: float = 2e-3  # at its peak
+    learning_rate: float = 3e-3  # at its peak
     warmup: float = 0.05  # share of the time until the peak
     final_rate: float = 0.1  # share of the peak that is left when the time is over
     beta2: float = 0.99

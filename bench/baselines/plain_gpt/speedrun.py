@@ -8,6 +8,8 @@ less (Radford et al., 2019); AdamW with warm-up, cosine decay and clipped gradie
 import math
 import signal
 import warnings
+from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -81,7 +83,9 @@ def setup(run):
         model.train()
         tokens = run.dummy_tokens(config.batch_size, config.context + 1)
         compiled(model, config, tokens)
-        loss(model, tokens).backward()  # what torch prepares at first use belongs to set-up
+        # What torch imports and prepares at first use belongs to set-up. A step at a rate of 0 changes no weight.
+        loss(model, tokens).backward()
+        optimizer_of(replace(config, learning_rate=0.0), model).step()
         model.zero_grad(set_to_none=True)
     return model
 
@@ -116,9 +120,11 @@ def train(run, model):
     random = np.random.default_rng(run.seed)
     chances = np.array([max(0, len(shard) - config.context) for shard in shards], dtype=float)
     chances /= chances.sum()
-    end = 0.98  # the rest of the time is for the last step
-    step, longest, now = 0, 0.0, run.progress()
-    while now + 2 * longest < end:
+    # When to stop is the template's rule (its Pace): the rest is for a noisy machine, and a stall is soon forgotten.
+    end = 0.99 - 0.2 / run.track.limit_s
+    took = deque([0.0], maxlen=10)  # by the latest steps, shares of the limit
+    step, now = 0, run.progress()
+    while now + 2 * max(took) < end:
         rows = []
         for shard in random.choice(len(shards), size=config.batch_size, p=chances):
             start = int(random.integers(0, len(shards[shard]) - config.context))
@@ -133,7 +139,7 @@ def train(run, model):
         step += 1
         run.log(step=step, tokens=step * config.batch_size * config.context, loss=value.item())
         before, now = now, run.progress()
-        longest = max(longest if step > 3 else 0.0, now - before)
+        took.append(now - before)
     # The score asks for other shapes than training did: a compiled pass would be compiled again.
     vars(model).pop("forward", None)
     return model.eval()
