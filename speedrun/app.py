@@ -108,7 +108,9 @@ def run(
     ] = None,
     no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="For code that you trust; never ranked.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Fail when the device is in use.")] = False,
-    keep: Annotated[int, typer.Option(metavar="N", min=0, help="Artifacts kept in the cache, the latest ones.")] = 5,
+    keep: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Artifacts kept in the cache, the latest ones; default: 5.")
+    ] = None,
     on: On = None,
     nodes: Nodes = None,
     accelerator_type: AcceleratorType = None,
@@ -120,7 +122,7 @@ def run(
 ) -> Reply:
     """Train, score and record an entry. Exits with 0 for a scored run, 1 for an invalid one."""
     from speedrun.commands.run import Wish, run
-    from speedrun.session import Conditions
+    from speedrun.session import KEPT, Conditions
 
     if name.startswith("-"):
         raise UserError("name the entry first: speedrun run NAME --track TRACK, then fields such as --d-model 512")
@@ -128,6 +130,8 @@ def run(
         raise UserError(f"--no-sandbox and --level {level} contradict each other; leave one out")
     if on is None and resume:
         raise UserError("--resume is about runs on a cluster; name one: --on ray, or leave it out")
+    if on is not None and keep is not None:
+        raise UserError("--keep is about artifacts here, and those of runs on a cluster are not kept; leave it out")
     wish = Wish(
         entry=name,
         track=track,
@@ -140,7 +144,7 @@ def run(
             practice=practice,
             level=Level.NONE if no_sandbox else level,
             wait=not no_wait,
-            keep=keep,
+            keep=KEPT if keep is None else keep,
             quiet=quiet,
         ),
         call=call_for(on, nodes, accelerator_type),

@@ -175,7 +175,8 @@ class _Bout:
             try:
                 signature = self._terms.voucher.sign(duels.encode(self._duel))
             except UserError as error:
-                console.note(f"duel {self._duel.duel_id} is not signed and counts as self-reported: {error}")
+                say = self._session.conditions.say
+                say(f"duel {self._duel.duel_id} is not signed and counts as self-reported: {error}")
                 self._duel = msgspec.structs.replace(self._duel, tier=Tier.SELF_REPORTED)
         workspace = self._session.workspace
         self._duel_file = DuelStore(workspace.duels).put(self._duel, signature).relative_to(workspace.root).as_posix()

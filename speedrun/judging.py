@@ -1,6 +1,6 @@
 """The commands that compare, verify and judge results, from duel to waive, and the queue of those who wait for it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,13 +68,13 @@ def duel(
     json: Json = False,
 ) -> Reply:
     """Run two entries in turns on one machine and compare them. Stops early when the matter is settled."""
-    from speedrun.cluster.manning import manned
+    from speedrun.cluster.manning import watched
     from speedrun.commands.duel import duel
     from speedrun.session import Conditions
 
     workspace, call = find_workspace(), call_for(on, None, accelerator_type)
     asked = Conditions(level=level, practice=practice, wait=not no_wait, quiet=quiet)
-    with manned(workspace, track, call, asked, f"{name} against {against} on {track}", json=json) as conditions:
+    with watched(call, asked, f"{name} against {against} on {track}", json=json) as conditions:
         return Reply(duel(workspace, name, against, track, pairs=pairs, key=key, conditions=conditions), json)
 
 
@@ -90,13 +90,13 @@ def retime(
     json: Json = False,
 ) -> Reply:
     """Run every record of a track again, in turns with the one before it, from the sources that the records hold."""
-    from speedrun.cluster.manning import manned
+    from speedrun.cluster.manning import watched
     from speedrun.commands.retime import retime
     from speedrun.session import Conditions
 
     workspace, call = find_workspace(), call_for(on, None, accelerator_type)
     asked = Conditions(level=level, wait=not no_wait, quiet=quiet)
-    with manned(workspace, track, call, asked, f"the records of {track}", json=json) as conditions:
+    with watched(call, asked, f"the records of {track}", json=json) as conditions:
         return Reply(retime(workspace, track, pairs=pairs, key=key, conditions=conditions), json)
 
 
@@ -146,7 +146,7 @@ def verify(
 
     With --all, of every entry that waits on the track; exits with 1 when one of them is not settled.
     """
-    from speedrun.cluster.manning import manned
+    from speedrun.cluster.manning import watched
     from speedrun.commands.verify import verify
     from speedrun.commands.verify_all import verify_all
     from speedrun.session import Conditions
@@ -160,17 +160,17 @@ def verify(
     workspace, call = find_workspace(), call_for(on, nodes, accelerator_type)
     asked = Conditions(level=level, wait=not no_wait, quiet=quiet)
     title = f"verification of {name or 'all that wait'} on {track}"
-    with manned(workspace, track, call, asked, title, seats=None if name is None else 1, json=json) as conditions:
+    with watched(call, asked, title, json=json) as conditions:
         if name is not None:
             return Reply(verify(workspace, name, track, key=key, runs=runs, conditions=conditions), json)
         answer = verify_all(workspace, track, key=key, runs=runs, limit=limit, conditions=conditions)
-    _name_broken(answer.broken)
+        _name_broken(answer.broken, console.error_line if conditions.watch is None else conditions.say)
     return Reply(answer, json)
 
 
-def _name_broken(broken: "Iterable[BrokenRecord]") -> None:
+def _name_broken(broken: "Iterable[BrokenRecord]", say: Callable[[str], None] = console.error_line) -> None:
     for file in broken:
-        console.error_line(f"broken file {file.path}: {file.reason}")
+        say(f"broken file {file.path}: {file.reason}")
 
 
 def verify_pr(

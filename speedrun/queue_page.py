@@ -80,6 +80,8 @@ def show_verified(value: VerifiedAll, console: Console) -> None:
     files = sum(len(row.files) for row in value.entries)
     begun = "interrupted: " if value.interrupted else ""
     say(console, f"{begun}{settled} of {len(value.entries)} settled, {len(value.left)} left; {files} files written")
+    if value.broken_off:
+        say(console, f"broken off  {plain(value.broken_off, 500)}")
     if value.left:
         more = f" and {len(value.left) - MOST_NAMED} more" if len(value.left) > MOST_NAMED else ""
         say(console, f"left  {', '.join(plain(entry, 60) for entry in value.left[:MOST_NAMED])}{more}")

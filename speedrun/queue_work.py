@@ -1,9 +1,9 @@
 """Works a queue off: what is verified and in which order, apart from how one verification is made.
 
-Nothing that happens to one entry stops the rest. What stops them all is somebody who asks for it.
+Nothing that happens to one entry stops the rest. What stops them all is somebody who asks for it, or that no machine is
+left, which is no entry's fault.
 """
 
-import contextlib
 import os
 import threading
 import traceback
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import UserError
 from speedrun.answers import Queue, Verified, VerifiedEntry, Waiting
+from speedrun.session import NoMachineError
 
 if TYPE_CHECKING:
     from speedrun.cluster.crew import Crew
@@ -34,6 +35,7 @@ class WorkedOff(NamedTuple):
     entries: tuple[VerifiedEntry, ...]
     left: tuple[Waiting, ...]  # not begun
     interrupted: bool
+    broken_off: str = ""  # why there are some left that nobody asked to leave; empty: nothing
 
 
 def plan(queue: Queue, limit: int | None) -> Plan:
@@ -66,7 +68,10 @@ def work_off(waiting: Sequence[Waiting], verify_one: VerifyOne, tell: Tell) -> W
 
 
 def work_off_together(waiting: Sequence[Waiting], verify_one: VerifyOne, tell: Tell, crew: "Crew") -> WorkedOff:
-    """The same on a crew's nodes: each entry on one of them, as many at once as there are."""
+    """The same on a crew's nodes: each entry on one of them, as many at once as there are.
+
+    Raises NoMachineError: no node is left, and nothing came of any entry.
+    """
     done: dict[int, VerifiedEntry] = {}
     lock = threading.Lock()
 
@@ -77,10 +82,17 @@ def work_off_together(waiting: Sequence[Waiting], verify_one: VerifyOne, tell: T
                 done[number] = verified.entry
                 tell(verified.entry, len(done))
 
-    with contextlib.suppress(KeyboardInterrupt):
+    broken_off = ""
+    try:
         crew.spread(range(len(waiting)), work)
+    except KeyboardInterrupt:
+        pass  # the crew knows
+    except NoMachineError as error:
+        if not done:
+            raise
+        broken_off = str(error)
     left = tuple(row for number, row in enumerate(waiting) if number not in done)
-    return WorkedOff(tuple(done[number] for number in sorted(done)), left, crew.interrupted)
+    return WorkedOff(tuple(done[number] for number in sorted(done)), left, crew.interrupted, broken_off)
 
 
 class Attempt(NamedTuple):
@@ -91,12 +103,18 @@ class Attempt(NamedTuple):
 
 
 def attempt(row: Waiting, verify_one: VerifyOne) -> Attempt:
-    """One verification, whatever comes of it. Raises KeyboardInterrupt alone: stopped before its first run had ended.
+    """One verification, whatever comes of it.
+
+    Raises:
+        KeyboardInterrupt: stopped before its first run had ended.
+        NoMachineError: no machine is left to make it, nor any other.
 
     With SPEEDRUN_DEBUG set, a fault of ours is printed with its traceback.
     """
     try:
         verified = verify_one(row.entry)
+    except NoMachineError:
+        raise
     except UserError as error:
         return Attempt(not_made(row.entry, str(error)), False)
     except Exception as error:

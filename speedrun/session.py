@@ -36,11 +36,17 @@ from speedrun.signals import Interrupts
 from speedrun.workspace import Workspace
 
 if TYPE_CHECKING:
-    from speedrun.cluster.crew import Crew
+    from speedrun.cluster.crew import Call, Crew
+    from speedrun.cluster.watching import Watch
 
+KEPT = 5  # artifacts in the cache, the latest ones, where nobody says otherwise
 ASKED = "it was asked for as practice"
 OUTSIDE = "its folder is not in speedrun/submissions"
 MOST_OWN_FAULTS = 1  # runs that end as INTERNAL_ERROR, which is the platform's: after one more a command gives up
+
+
+class NoMachineError(UserError):
+    """No machine is left that would make these runs, whatever entry is asked of it."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,28 @@ class Conditions:
     level: Level | None = None  # None: the strongest that works
     practice: bool = False  # wherever it runs, and never ranked
     wait: bool = True  # for a device in use
-    keep: int = 5  # artifacts kept in the cache
+    keep: int = KEPT  # artifacts kept in the cache
     quiet: bool = False  # only the answer
-    crew: "Crew | None" = None  # nodes of a cluster that make the runs; None: this machine does
+    call: "Call | None" = None  # the cluster that is to make the runs; None: this machine does
+    watch: "Watch | None" = None  # who is told of the runs there
+    crew: "Crew | None" = None  # the nodes that were called; None: none yet
+    levels: tuple[Level, ...] = ()  # of a node's sandbox that will do; empty: any
+
+    def say(self, words: str) -> None:
+        """One line for whoever waits, however quiet it is; where they watch a cluster in JSON, as an event."""
+        if (watch := self._watching) is not None:
+            watch.say(words)
+        else:
+            console.note(words)
+
+    def expect(self, runs: int) -> None:
+        """Tells whoever watches a cluster that so many more runs will be made, at most; fewer where negative."""
+        if (watch := self._watching) is not None:
+            watch.expect(runs)
+
+    @property
+    def _watching(self) -> "Watch | None":
+        return self.watch if self.crew is None else self.crew.watch
 
 
 class Finished(NamedTuple):

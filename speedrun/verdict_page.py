@@ -25,6 +25,9 @@ def show(value: Ran, console: Console) -> None:
         facts(lines(record), console)
         failure(record, console, LOG_LINES)
         facts([("record", file)], console)
+    if value.broken_off:
+        many = f"{len(value.records)} of {value.runs_wanted} runs"
+        facts([("broken off", f"{many} are made: {plain(value.broken_off, 500)}")], console)
     if value.records:
         facts([("next", next_step.after(value))], console)
 

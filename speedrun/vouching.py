@@ -10,6 +10,8 @@ somewhere else than the checkout that it works in.
 
 import secrets
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from harness.submission import Submission
 from leaderboard.signatures import Signer, signed_by
 from leaderboard.store import MAINTAINERS_NAME
 from speedrun import console
-from speedrun.session import Finished
+from speedrun.session import Conditions, Finished
 from speedrun.workspace import Workspace
 
 _ONE_AT_A_TIME = threading.Lock()  # signatures: each may ask for a passphrase
@@ -34,8 +36,10 @@ LEVELS = (Level.NAMESPACES, Level.UID)  # that keep an entry from everything of 
 class Voucher:
     """Signs what a command makes. `demand` before the devices are taken, `demand_request` before the first run."""
 
-    def __init__(self, workspace: Workspace, key: Path) -> None:
+    def __init__(self, workspace: Workspace, key: Path, say: Callable[[str], None] = console.note) -> None:
+        """say: tells whoever waits one line."""
         self._workspace = workspace
+        self._say = say
         self._key = key
         self._signer = Signer(key)
         self._maintainers = workspace.results.parent / MAINTAINERS_NAME
@@ -58,6 +62,11 @@ class Voucher:
                     f"the source of {entry.name} is not known to have been committed as it is, ignored files included "
                     "(git status --ignored); commit it first"
                 )
+
+    @staticmethod
+    def conditions(wished: Conditions) -> Conditions:
+        """The same, and a node of a cluster with a weaker sandbox will not do."""
+        return replace(wished, levels=LEVELS)
 
     def demand_request(self, request: RunRequest) -> None:
         """Refuses runs that could not be ranked, or that prove less than a verified run should.
@@ -91,7 +100,7 @@ class Voucher:
             why = "the key was not a maintainer's when the run began"
         except (UserError, OSError) as error:
             why = str(error)
-        console.note(f"run {record.run_id} is not signed and counts as self-reported: {why}")
+        self._say(f"run {record.run_id} is not signed and counts as self-reported: {why}")
         return Finished(record)
 
     def sign(self, data: bytes) -> bytes:
@@ -109,4 +118,4 @@ class Voucher:
                 f"the key {self._key} is nobody's in {place}, or not valid today; a maintainer adds its line"
             )
         if self._signer.asked:
-            console.note("it will be asked for again after every run; ssh-add the key, and it signs by itself")
+            self._say("it will be asked for again after every run; ssh-add the key, and it signs by itself")

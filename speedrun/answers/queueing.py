@@ -74,9 +74,10 @@ class VerifiedAll(Answer, frozen=True, kw_only=True, tag="verify-all"):
     left: tuple[str, ...]  # entries that were not begun, in the order of the queue
     interrupted: bool
     broken: tuple[BrokenRecord, ...]
+    broken_off: str = ""  # why entries are left that were to be verified; empty: nothing kept them from it
 
     @property
     def exit_code(self) -> int:
         if self.interrupted:
             return 130
-        return 0 if all(each.outcome != "not settled" for each in self.entries) else 1
+        return 0 if not self.broken_off and all(each.outcome != "not settled" for each in self.entries) else 1

@@ -20,12 +20,13 @@ class Ran(Answer, frozen=True, kw_only=True, tag="run"):
     runs_wanted: int  # by whoever typed the command
     on_board: OnBoard | None  # the variant of the last run; None: that run is not ranked
     interrupted: bool
+    broken_off: str = ""  # why there are fewer runs than were wanted; empty: nothing kept them from being made
 
     @property
     def exit_code(self) -> int:
         if self.interrupted:
             return 130
-        return 0 if all(record.verdict is Verdict.OK for record in self.records) else 1
+        return 0 if not self.broken_off and all(record.verdict is Verdict.OK for record in self.records) else 1
 
 
 class ShownRun(Answer, frozen=True, kw_only=True, tag="record"):

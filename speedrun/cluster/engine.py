@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from harness.errors import UserError
 from harness.repository import quiet_environment
 from leaderboard.text import plain
-from speedrun.cluster import task
+from speedrun.cluster import orders, task
 from speedrun.cluster.needs import TYPE_PREFIX, Needs, will_do
 
 HERE = "ray"  # the cluster that this machine belongs to, or that RAY_ADDRESS names
@@ -60,17 +60,27 @@ class Post:
         return said
 
 
-def _carry_out(order: bytes, post: Any, seat: int) -> bytes:
+def _carry_out(order: bytes, post: Any, seat: int, node: str) -> bytes:
+    """node: where the seat was; whoever asked knows what that one said of itself, and of no other."""
+    if _where().id != node:
+        return orders.encode(orders.Lost("its node was lost before the run began"))
     return task.carry_out(order, lambda said: post.put.remote(seat, said))
 
 
-def _where() -> tuple[str, str]:
+def _where() -> Node:
     import ray
 
     context = ray.get_runtime_context()
     node_id: str = context.get_node_id()
     # Several nodes may lie on one host, and share its address.
-    return node_id, f"{ray.util.get_node_ip_address()}/{node_id[:4]}"
+    return Node(node_id, f"{ray.util.get_node_ip_address()}/{node_id[:4]}")
+
+
+def _room() -> tuple[dict[str, float], ...]:
+    """What each node has left at this moment. Ray tells it on its nodes only."""
+    from ray._private import state
+
+    return tuple(state.available_resources_per_node().values())
 
 
 class Engine:
@@ -82,6 +92,7 @@ class Engine:
         self._post = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)(Post).remote()
         self._run = ray.remote(max_retries=0)(_carry_out)
         self._locate = ray.remote(num_cpus=0, max_retries=0)(_where)
+        self._room = ray.remote(num_cpus=0, max_retries=0)(_room)
 
     def nodes(self) -> tuple[dict[str, float], ...]:
         """What each living node has in all."""
@@ -94,7 +105,7 @@ class Engine:
         """Seats, each on a node of its own, for as long as the block lasts.
 
         Args:
-            count: so many; fewer where not all those nodes are free.
+            count: so many; where not all those nodes are free after PATIENCE_S, as many as are, and one at least.
             wait: called while none is free yet, several times a second. It may raise.
             exactly: wait for all of them, however long it takes; an autoscaler may be starting them.
         """
@@ -114,7 +125,14 @@ class Engine:
             finally:
                 with contextlib.suppress(Exception):  # the cluster may be gone
                     remove_placement_group(group)
-            count -= 1
+            count = max(1, min(count - 1, self._free(needs)))
+
+    def _free(self, needs: Needs) -> int:
+        """How many nodes have room for such a run at this moment; 0 where Ray does not say."""
+        try:
+            return will_do(needs.bundle(), self._ray.get(self._room.remote(), timeout=PATIENCE_S))
+        except Exception:  # the function that it hangs on is no public one
+            return 0
 
     def heard(self) -> list[tuple[int, bytes]]:
         """What was said since the last time: seat and words."""
@@ -142,6 +160,7 @@ class Seat:
         self._options = engine._options(group, number)
         self._needs = needs
         self._asked: Any = None  # where it is
+        self._node = ""  # the id of where it was when it was last asked
 
     def node(self) -> Node | None:
         """The node that it is on now; None: it is on none yet, or the answer is still on its way. Never waits.
@@ -153,10 +172,12 @@ class Seat:
         if not self._engine._ray.wait([self._asked], timeout=0)[0]:
             return None
         asked, self._asked = self._asked, None
-        return Node(*self._get(asked))
+        found: Node = self._get(asked)
+        self._node = found.id
+        return found
 
     def run(self, order: bytes, wait: Callable[[], None]) -> bytes:
-        """Makes a run and returns the node's answer.
+        """Makes a run and returns the node's answer; where Ray has moved the seat meanwhile, that the node is lost.
 
         wait: called several times a second meanwhile. What it raises ends the run.
 
@@ -165,7 +186,7 @@ class Seat:
         """
         running = self._engine._run.options(
             **self._options, num_cpus=self._needs.cpus, num_gpus=self._needs.gpus
-        ).remote(order, self._engine._post, self.number)
+        ).remote(order, self._engine._post, self.number, self._node)
         answer: bytes = self._wait(running, wait)
         return answer
 

@@ -20,7 +20,7 @@ import msgspec
 
 from harness import journal, submission
 from harness.errors import UserError
-from harness.events import Event, Noted, PhaseBegan
+from harness.events import Event, Noted, Phase, PhaseBegan
 from harness.first_record import first_record, scored_stream
 from harness.result import Verdict
 from harness.runner import run_entry
@@ -29,7 +29,7 @@ from harness.syscalls import PR_SET_PDEATHSIG, prctl
 from harness.track import find_track
 from leaderboard.text import plain
 from speedrun.cluster import orders
-from speedrun.cluster.orders import Answer, Began, Failed, Made, Order, Refused, Said
+from speedrun.cluster.orders import Answer, Began, Failed, Made, Mistaken, Order, Refused, Said
 from speedrun.scratch import scratch
 from speedrun.session import Conditions, LocalSession, open_session
 from speedrun.workspace import Workspace
@@ -63,10 +63,16 @@ def carry_out(order: Order, workspace: Workspace) -> Answer:
                 seed=order.seed,
                 series=order.series,
             )
+            watch = _Watch()
             if order.look:
                 record = first_record(request, scored_stream(request).size - 1)
             else:
-                record = run_entry(request, _watch)
+                try:
+                    record = run_entry(request, watch)
+                except UserError as error:
+                    if watch.phase == "start":
+                        raise
+                    return Mistaken(plain(str(error), WORDS_CAP))  # the entry can't be set up with these overrides
                 journal.settle(workspace.cache, record.run_id)
             # On one line, as everything that a node says.
             line = msgspec.Raw(msgspec.json.encode(record))
@@ -97,11 +103,18 @@ def _entry(order: Order, workspace: Workspace) -> Iterator[Submission]:
         yield submission.restore(order.entry, order.source, folder / order.entry)
 
 
-def _watch(event: Event) -> None:
-    if isinstance(event, PhaseBegan):
-        say(Began(event.phase, event.limit_s))
-    elif isinstance(event, Noted):
-        say(orders.Noted(plain(event.text, WORDS_CAP)))
+class _Watch:
+    """Says what happens in a run, and remembers how far it is."""
+
+    def __init__(self) -> None:
+        self.phase: Phase = "start"
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, PhaseBegan):
+            self.phase = event.phase
+            say(Began(event.phase, event.limit_s))
+        elif isinstance(event, Noted):
+            say(orders.Noted(plain(event.text, WORDS_CAP)))
 
 
 def say(said: Said) -> None:

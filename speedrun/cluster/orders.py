@@ -55,6 +55,12 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     words: str
 
 
+class Mistaken(msgspec.Struct, frozen=True, tag="mistaken"):
+    """No node could make the run: what was asked for is wrong, a field of Config say. The words are one line."""
+
+    words: str
+
+
 class Lost(msgspec.Struct, frozen=True, tag="lost"):
     """The process that made the run was killed, by the kernel where memory runs out, say: the run can be made again."""
 
@@ -62,13 +68,13 @@ class Lost(msgspec.Struct, frozen=True, tag="lost"):
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """A fault of ours on the node."""
+    """A fault of ours on the node, a package that is missing there say."""
 
     words: str
 
 
-Said = Began | Noted | Made | Refused | Lost | Failed
-Answer = Made | Refused | Lost | Failed
+Answer = Made | Refused | Mistaken | Lost | Failed
+Said = Began | Noted | Answer
 
 _decoder: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)
 

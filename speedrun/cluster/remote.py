@@ -18,7 +18,7 @@ from harness.track import Track
 from leaderboard.schema import RecordError, Summary, decode, decode_summary
 from speedrun.cluster import orders
 from speedrun.cluster.engine import LostError
-from speedrun.cluster.orders import Lost, Made, Order, Refused
+from speedrun.cluster.orders import Failed, Lost, Made, Mistaken, Order
 from speedrun.cluster.roster import MOST_LOSSES, Place, Roster
 from speedrun.commands.data import find_dataset
 from speedrun.session import Conditions, Finished, Session, Stored
@@ -91,25 +91,28 @@ class RemoteSession(Session):
             except _RefusedError as error:
                 self._refused(place, str(error))
                 continue
-            place.losses = 0
-            stored = self._crew.keep(finish(record))
+            stored = self._crew.keep(record, finish)
             self._crew.watch.finished(place.seat.number, order.job, record)
+            self._crew.ended(place, record)
             return stored
 
     def _ask(self, place: Place, order: Order) -> Made:
-        """Raises LostError, and UserError: the node refuses, or failed by a fault of ours."""
-        name = place.node.name if place.node is not None else "a node"
+        """Raises LostError, _RefusedError, and UserError for what is asked of a node and no node could do."""
+        name = _name(place)
         try:
             answer = orders.decode(place.seat.run(orders.encode(order), self._crew.wait))
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise UserError(f"node {name} does not speak as it should: is its installation another version?") from None
+            raise _RefusedError(
+                f"node {name} does not speak as it should: is its installation another version?"
+            ) from None
         if isinstance(answer, Made):
             return answer
-        if isinstance(answer, Refused):
-            raise _RefusedError(f"node {name}: {answer.words}")
         if isinstance(answer, Lost):
             raise LostError(answer.words)
-        raise UserError(f"internal error on node {name}: {getattr(answer, 'words', '')}")
+        if isinstance(answer, Mistaken):
+            raise UserError(answer.words)
+        fault = "internal error: " if isinstance(answer, Failed) else ""
+        raise _RefusedError(f"node {name}: {fault}{getattr(answer, 'words', '')}")
 
     def _demand_ordered(self, record: Record, order: Order) -> Record:
         """The record, if it is of the run that was ordered. Raises UserError."""
@@ -139,7 +142,7 @@ class RemoteSession(Session):
 
     def _seat(self, entry: Submission, overrides: Mapping[str, str]) -> Place:
         """A seat whose node will make runs like those before it."""
-        if self._place is None or self._place.node is None:
+        if self._place is None or self._place.node is None or self._place.refused:
             self._look(entry, overrides)
         assert self._place is not None
         return self._place
@@ -149,22 +152,32 @@ class RemoteSession(Session):
         request = self._plain(entry, overrides)
         order = self._order(request, look=True, note="")
         while True:
+            if self._place is not None and self._place.refused:
+                self.close()
             if self._place is None:
                 self._place = self._crew.take()
             place = self._place
             try:
                 made = self._ask(place, order)
+                self._demand_level(place, made.level)
             except LostError as error:
                 self._lost(place, order.job, str(error))
                 continue
             except _RefusedError as error:
                 self._refused(place, str(error))
                 continue
-            place.losses = 0
             self.level, self._against = made.level, made.against
             self._said.update(made.against)
             self._looked = self.machine
             return decode_summary(bytes(made.record))
+
+    def _demand_level(self, place: Place, level: Level) -> None:
+        """Raises _RefusedError: the node's sandbox is weaker than the runs need it."""
+        wanted = self.conditions.levels
+        if wanted and level not in wanted:
+            raise _RefusedError(
+                f"node {_name(place)}: a verified run takes the sandbox level {' or '.join(wanted)}, this is {level}"
+            )
 
     def _lost(self, place: Place, job: str, why: str) -> None:
         self._crew.watch.lost(place.seat.number, job, why)
@@ -196,6 +209,10 @@ class RemoteSession(Session):
 
 class _RefusedError(UserError):
     """A node can't make these runs."""
+
+
+def _name(place: Place) -> str:
+    return "?" if place.node is None else place.node.name
 
 
 def _decoded(data: msgspec.Raw) -> Record:

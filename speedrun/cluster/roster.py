@@ -4,6 +4,7 @@ Only this process stores records, one by one as they arrive, so that whatever en
 that are going on.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,16 +13,21 @@ from typing import Protocol
 
 import msgspec
 
+from harness import journal
 from harness.errors import UserError
+from harness.result import Record, Verdict
 from speedrun.cluster import engine, orders
 from speedrun.cluster.engine import LostError, Node
 from speedrun.cluster.orders import Began, Noted
 from speedrun.cluster.watching import Watch
-from speedrun.session import Finished, Stored, store
+from speedrun.session import MOST_OWN_FAULTS, Finished, NoMachineError, Stored, store
 from speedrun.signals import Interrupts
 from speedrun.workspace import Workspace
 
 MOST_LOSSES = 5  # of one run: after so many, it is more likely the run that fells its nodes
+# Runs of one node, one after the other, that end as INTERNAL_ERROR: more than a verification or a duel makes of them,
+# so that no entry alone costs a node.
+MOST_FAULTS = MOST_OWN_FAULTS + 2
 IDLE_S = 0.05
 TELL_S = 10.0  # without any node, until it is told
 
@@ -51,7 +57,9 @@ class Place:
     seat: AnySeat
     node: Node | None = None  # None: not known, or lost
     refused: str = ""  # why it can't make these runs
-    losses: int = 0  # one after the other, of whatever was asked there
+    losses: int = 0  # one after the other on one node, with no run between them that ended
+    lost_on: str = ""  # the node's id; empty: it was not known
+    faults: int = 0  # runs one after the other that ended as INTERNAL_ERROR
 
 
 @dataclass
@@ -78,7 +86,7 @@ class Roster:
         return self.interrupts.came
 
     def take(self) -> Place:
-        """The next free seat that is on a node; waits for one. Raises UserError: no node would make these runs."""
+        """The next free seat that is on a node; waits for one. Raises NoMachineError: all are left out."""
         began_s, told = time.monotonic(), False
         while True:
             if (found := self._free_one()) is not None:
@@ -86,7 +94,7 @@ class Roster:
             with self._lock:
                 refused = [one.refused for one in self._places if one.refused]
             if len(refused) == len(self._places):
-                raise UserError(f"no node of the cluster can make these runs: {'; '.join(dict.fromkeys(refused))}")
+                raise NoMachineError(f"no node of the cluster can make these runs: {'; '.join(dict.fromkeys(refused))}")
             if not told and self.watch.running == 0 and time.monotonic() - began_s > TELL_S:
                 told = True
                 self.watch.noted(None, "no node is there: waiting for one; Ctrl-C keeps what is stored")
@@ -119,10 +127,20 @@ class Roster:
 
     def lost(self, place: Place, why: str) -> None:
         """Notes that a seat's node or process is lost; too often, and it is left out."""
-        place.node = None
-        place.losses += 1
-        if place.losses >= MOST_LOSSES:
+        where = "" if place.node is None else place.node.id
+        place.losses = place.losses + 1 if where == place.lost_on else 1
+        place.lost_on, place.node = where, None
+        if place.losses > MOST_LOSSES:  # of more than one run, so that no entry alone costs a node
             self.refuse(place, f"a node was lost {place.losses} times in a row: {why}")
+
+    def ended(self, place: Place, record: Record) -> None:
+        """Notes that a run ended there; one fault of ours after the other, and the seat is left out."""
+        place.losses = 0
+        place.faults = place.faults + 1 if record.verdict is Verdict.INTERNAL_ERROR else 0
+        if place.faults >= MOST_FAULTS:
+            name = "?" if place.node is None else place.node.name
+            ended = f"{place.faults} runs in a row ended as {record.verdict}"
+            self.refuse(place, f"node {name}: {ended}; speedrun show {record.run_id} says how")
 
     def refuse(self, place: Place, why: str) -> None:
         """Leaves a seat out from here on."""
@@ -153,10 +171,18 @@ class Roster:
             elif isinstance(said, Noted):
                 self.watch.noted(seat, said.words)
 
-    def keep(self, finished: Finished) -> Stored:
-        """Stores a record. Raises UserError, also where a node sends one twice."""
+    def keep(self, record: Record, finish: Callable[[Record], Finished]) -> Stored:
+        """Stores a record. Where that fails it waits in the cache, as one of a run here does, for the next command.
+
+        Raises UserError, also where a node sends one twice.
+        """
         with self._lock:
-            if finished.record.run_id in self._known:
-                raise UserError(f"run {finished.record.run_id} came twice; its first record counts")
-            self._known.add(finished.record.run_id)
-        return store(self.workspace, finished)
+            if record.run_id in self._known:
+                raise UserError(f"run {record.run_id} came twice; its first record counts")
+            self._known.add(record.run_id)
+        cache = self.workspace.cache
+        with contextlib.suppress(OSError), journal.open_run(cache, record):  # it may be stored even where that fails
+            pass
+        stored = store(self.workspace, finish(record))
+        journal.settle(cache, record.run_id)
+        return stored

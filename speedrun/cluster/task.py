@@ -19,7 +19,7 @@ from typing import IO
 import msgspec
 
 from speedrun.cluster import orders
-from speedrun.cluster.orders import Failed, Lost, Made, Refused, Said
+from speedrun.cluster.orders import Answer, Failed, Lost, Made, Mistaken, Refused, Said
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 10.0  # with the end of a process that says nothing any more
@@ -135,12 +135,12 @@ def _nobody(said: bytes) -> None:
 
 def _goes_on(answer: Said) -> bool:
     """Whether the process that gave it can be trusted with another order."""
-    return isinstance(answer, Refused) or (isinstance(answer, Made) and not answer.told_to_stop)
+    return isinstance(answer, Refused | Mistaken) or (isinstance(answer, Made) and not answer.told_to_stop)
 
 
 def _is_answer(said: bytes) -> bool:
     """What else a library may print there is none."""
     try:
-        return isinstance(orders.decode(said), Made | Refused | Lost | Failed)
+        return isinstance(orders.decode(said), Answer)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False

@@ -15,7 +15,7 @@ import msgspec
 
 from harness.result import Record
 from leaderboard.text import plain
-from speedrun.console import no_command
+from speedrun import console
 from speedrun.progress import PHASE_NAMES
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Place:
 class Watch:
     """Folds what happens into one state, and tells it. Usable from any thread.
 
-    total: runs that will be made; None: nobody knows.
+    total: runs that will be made, at most; None: nobody knows.
     """
 
     def __init__(self, title: str, total: int | None = None, now: Callable[[], float] = time.monotonic) -> None:
@@ -98,6 +98,11 @@ class Watch:
         going = [max(0.0, mean_s - (now - place.began_s)) for place in self.places.values() if place.job]
         return (sum(going) + (self.queued or 0) * mean_s) / len(self.places)
 
+    def expect(self, runs: int) -> None:
+        """So many more runs will be made than was known; fewer where it is negative."""
+        with self._lock:
+            self.total = (self.total or 0) + runs
+
     # ------------------------------------------------------------------------------------------- what happens
 
     def waiting(self, seats: int, needs: str) -> None:
@@ -130,6 +135,10 @@ class Watch:
 
     def noted(self, seat: int | None, words: str) -> None:
         self._told("note", seat, words=plain(words, 300))
+
+    def say(self, words: str) -> None:
+        """A line that is told however quiet it is."""
+        console.note(words)
 
     def lost(self, seat: int, job: str, why: str) -> None:
         self._told("lost", seat, words=f"{plain(job, 80)} is made again: {plain(why, 200)}")
@@ -207,7 +216,7 @@ class Lines(Watch):
 
     def _say(self, line: str) -> None:
         with contextlib.suppress(OSError):
-            self._out.write(no_command(plain(line, 500)) + "\n")
+            self._out.write(console.no_command(plain(line, 500)) + "\n")
             self._out.flush()
 
 
@@ -218,9 +227,12 @@ class Events(Watch):
         super().__init__(title, total)
         self._out = out
 
+    def say(self, words: str) -> None:
+        self.noted(None, words)
+
     def tell(self, happened: Happened) -> None:
         with contextlib.suppress(OSError):
-            self._out.write(no_command(msgspec.json.encode(happened).decode()) + "\n")
+            self._out.write(console.no_command(msgspec.json.encode(happened).decode()) + "\n")
             self._out.flush()
 
 
@@ -282,7 +294,5 @@ def choose(title: str, *, total: int | None, quiet: bool, json: bool) -> Watch:
     if quiet:
         return Watch(title, total)
     if sys.stderr.isatty():
-        from speedrun import console
-
         return Table(title, console.console(sys.stderr), total)
     return Lines(title, sys.stderr, total)

@@ -7,9 +7,9 @@ from harness.errors import UserError
 from harness.track import find_track
 from leaderboard.alike import place
 from leaderboard.history import Step, current
-from speedrun import console
 from speedrun.answers import Dueled
 from speedrun.bout import Contender, Terms, demand_two, fight, named, restored
+from speedrun.cluster.manning import manned
 from speedrun.recovery import recover
 from speedrun.session import Conditions, Session, open_session
 from speedrun.standings import find, histories
@@ -39,20 +39,25 @@ def duel(
             that the track does not ask for, a key that vouches for nothing.
         KeyboardInterrupt: told to stop before the first pair was complete.
     """
-    recover(workspace)
+    recover(workspace, conditions.say)
     a = named(name, workspace)
     b = None if against == RECORD else named(against, workspace)
     track = find_track(track_id, workspace.tracks)
     if b is not None:
         demand_two(a, b)
-    voucher = None if key is None else Voucher(workspace, key)
+    voucher = None if key is None else Voucher(workspace, key, conditions.say)
     if voucher is not None:
         voucher.demand(*(one.entry for one in (a, b) if one is not None))
-    with open_session(workspace, track, conditions, f"{a.entry.name} against {against}") as session:
+        conditions = voucher.conditions(conditions)
+    with (
+        manned(workspace, track, conditions) as manned_conditions,
+        open_session(workspace, track, manned_conditions, f"{a.entry.name} against {against}") as session,
+    ):
         if b is None:
             b = _record(session, a)
             if voucher is not None:
                 voucher.demand(b.entry)
+        conditions.expect(2 * pairs)
         fought = fight(session, a, b, Terms("duel", pairs, voucher, conditions.quiet))
         command = shlex.join(["speedrun", "duel", name, "--against", against, "--track", track.id])
         return Dueled(command=command, fought=fought, interrupted=session.interrupted)
@@ -67,7 +72,9 @@ def _record(session: Session, challenger: Contender) -> Contender:
         step = current(history)
         if step is None and history.claims:
             step = history.claims[0]
-            console.note(f"no record of {track} is verified on this hardware yet; against the best claim, {step.entry}")
+            session.conditions.say(
+                f"no record of {track} is verified on this hardware yet; against the best claim, {step.entry}"
+            )
     if step is None:
         raise UserError(
             f"there is no record of {track} on this hardware yet, nor a claim to one; name an entry instead of 'record'"

@@ -13,6 +13,7 @@ from leaderboard.text import plain
 from speedrun import console
 from speedrun.answers import Fought, Retimed
 from speedrun.bout import Contender, Terms, fight, restored
+from speedrun.cluster.manning import manned
 from speedrun.recovery import recover
 from speedrun.session import Conditions, open_session
 from speedrun.standings import find, histories
@@ -31,24 +32,29 @@ def retime(workspace: Workspace, track_id: str, *, pairs: int, key: Path | None,
             from starting.
         KeyboardInterrupt: told to stop before the first pair was complete.
     """
-    recover(workspace)
+    recover(workspace, conditions.say)
     track = find_track(track_id, workspace.tracks)
     lines = [_line(history, workspace) for history in histories(workspace, track.id)]
     today = [line for line in lines if line.history.track.sha256 == track.sha256]
     lines = [line for line in today if line.bouts]
     if not lines:
         raise _nothing(track.id, today)
-    voucher = None if key is None else Voucher(workspace, key)
+    voucher = None if key is None else Voucher(workspace, key, conditions.say)
     if voucher is not None:
         voucher.demand(*(record.entry for line in lines for bout in line.bouts for record in bout))
-    with open_session(workspace, track, conditions, f"the records of {track.id}") as session:
+        conditions = voucher.conditions(conditions)
+    with (
+        manned(workspace, track, conditions) as manned_conditions,
+        open_session(workspace, track, manned_conditions, f"the records of {track.id}") as session,
+    ):
         here = place(session.would_be(lines[0].bouts[0].new.entry))
         history = find([line.history for line in lines], here)
         line = next((line for line in lines if line.history is history), None)
         if line is None:
             raise _nothing(track.id, today)
         for words in line.left_out:
-            console.note(words)
+            conditions.say(words)
+        conditions.expect(2 * pairs * len(line.bouts))
         fought: list[Fought] = []
         for number, bout in enumerate(line.bouts, 1):
             if not conditions.quiet:
@@ -59,6 +65,8 @@ def retime(workspace: Workspace, track_id: str, *, pairs: int, key: Path | None,
                 if not fought:
                     raise
                 break
+            runs = len(fought[-1].files) - 1  # beside the duel itself
+            conditions.expect(runs - 2 * pairs)  # it was settled early, or some failed
         return Retimed(fought=tuple(fought), left_out=line.left_out, interrupted=session.interrupted)
 
 

@@ -43,7 +43,8 @@ def run(workspace: Workspace, wish: Wish) -> Ran:
         UserError: a mistake that keeps the run from starting; it leaves no record.
         KeyboardInterrupt: told to stop before the first run had begun.
     """
-    recover(workspace)
+    if wish.call is None:  # else it is said to whoever watches
+        recover(workspace)
     folder = submission.find(wish.entry, workspace.submissions)
     entry = submission.load(folder, folder.name)
     fields = None if entry.fields is None else [field.name for field in entry.fields]

@@ -17,6 +17,7 @@ from leaderboard.stats import mean, sample_sd
 from leaderboard.store import signature_path
 from speedrun import console, standings
 from speedrun.answers import Verified
+from speedrun.cluster.manning import manned
 from speedrun.recovery import recover
 from speedrun.session import MOST_OWN_FAULTS, Conditions, Session, Stored, open_session, outside
 from speedrun.verification import Judgement, RecordNews, judge, record_news, scores
@@ -25,7 +26,14 @@ from speedrun.workspace import Workspace
 
 
 def verify(
-    workspace: Workspace, name: str, track_id: str, *, key: Path, runs: int | None, conditions: Conditions
+    workspace: Workspace,
+    name: str,
+    track_id: str,
+    *,
+    key: Path,
+    runs: int | None,
+    conditions: Conditions,
+    turn: str = "",
 ) -> Verified:
     """Runs the entry until it is settled whether it stands; verified runs of this very source count that are there.
 
@@ -36,23 +44,28 @@ def verify(
         name: of an entry of this checkout.
         key: the maintainer's, private or public.
         runs: so many verified runs in all; None: as many as the track asks.
+        turn: of the entry in a queue, for people, e.g. "2 of 7 in the queue"; empty: it is the only one.
 
     Raises:
-        UserError: what keeps a run from being verified, before anything runs.
+        UserError: what keeps a run from being verified, before any has been made. Later on it is the answer's reason.
         KeyboardInterrupt: told to stop before the first run had ended.
     """
-    recover(workspace)
+    if conditions.crew is None:  # else whoever called it has: another thread may be storing a record just now
+        recover(workspace, conditions.say)
     folder = submission.find(name, workspace.submissions)
     if why := outside(folder, workspace):
         raise UserError(f"{folder.name} can't be verified: {why[0]}")
     track = find_track(track_id, workspace.tracks)
     asked = runs_due(track, runs)
     entry = submission.load(folder, folder.name)
-    voucher = Voucher(workspace, key)
+    voucher = Voucher(workspace, key, conditions.say)
     voucher.demand(entry)
-    with open_session(workspace, track, conditions, entry.name) as session:
+    with (
+        manned(workspace, track, voucher.conditions(conditions)) as manned_conditions,
+        open_session(workspace, track, manned_conditions, entry.name) as session,
+    ):
         voucher.demand_request(session.request(entry))
-        return _Verification(session, entry, voucher, asked, quiet=conditions.quiet).make()
+        return _Verification(session, entry, voucher, asked, turn).make()
 
 
 def runs_due(track: Track, runs: int | None) -> int:
@@ -65,15 +78,17 @@ def runs_due(track: Track, runs: int | None) -> int:
 class _Verification:
     """A verification under way."""
 
-    def __init__(self, session: Session, entry: Submission, voucher: Voucher, asked: int, *, quiet: bool) -> None:
+    def __init__(self, session: Session, entry: Submission, voucher: Voucher, asked: int, turn: str) -> None:
         self._session = session
         self._voucher = voucher
         self._asked = asked
-        self._quiet = quiet
+        self._turn = turn
+        self._quiet = session.conditions.quiet
         now = datetime.datetime.now(datetime.UTC)
         series = Series(id=f"{now:%Y%m%d-%H%M%S}-verify-{entry.name}-{secrets.token_hex(2)}", purpose="verify")
         self._request = session.request(entry, series=series)
         self._like = session.would_be(entry)
+        self._machine = session.machine
         self._stored: list[Stored] = []
 
     def make(self) -> Verified:
@@ -83,29 +98,41 @@ class _Verification:
         if runs and not self._quiet:
             console.note(f"verified runs of this source that are there already: {len(runs)}")
         judgement = self._judge(runs, waived)
-        machine = self._session.machine
+        if not self._turn:
+            self._session.conditions.expect(self._asked - len(scores(runs)))
         while not judgement.settled:
             try:
-                note = f"verified run {len(scores(runs)) + 1} of {self._asked}"
-                stored = self._session.run(self._request, note, self._voucher.finish)
+                record, runs = self._run_once(runs)
             except KeyboardInterrupt:
                 if not self._stored:
                     raise
                 break
-            self._stored.append(stored)
-            if self._session.machine != machine:  # a node was lost: another one may count for itself only
-                machine = self._session.machine
-                self._like = self._session.would_be(self._request.submission)
-                runs = self._own(self._standings())
-            elif stored.record.tier is Tier.VERIFIED:
-                runs.append(_summary(stored.record))
-            judgement = self._judge(runs, waived)
-            self._tell(stored.record, runs, judgement)
-            if self._session.interrupted or stored.record.verdict is Verdict.INTERRUPTED:
+            except UserError as error:
+                if not self._stored:
+                    raise
+                judgement = Judgement("not settled", f"it broke off: {error}", True)
                 break
-            if (why := self._no_use(stored.record)) is not None:
+            judgement = self._judge(runs, waived)
+            self._tell(record, runs, judgement)
+            if self._session.interrupted or record.verdict is Verdict.INTERRUPTED:
+                break
+            if (why := self._no_use(record)) is not None:
                 judgement = Judgement("not settled", why, True)
         return self._answer(runs, judgement)
+
+    def _run_once(self, runs: list[Summary]) -> tuple[Record, list[Summary]]:
+        """One run more, and the runs that count now."""
+        number = f"verified run {len(scores(runs)) + 1} of {self._asked}"
+        note = ", ".join(filter(None, (self._turn, number)))
+        stored = self._session.run(self._request, note, self._voucher.finish)
+        self._stored.append(stored)
+        if self._session.machine != self._machine:  # a node was lost: another one may count for itself only
+            self._machine = self._session.machine
+            self._like = self._session.would_be(self._request.submission)
+            return stored.record, self._own(self._standings())
+        if stored.record.tier is Tier.VERIFIED:
+            runs = [*runs, _summary(stored.record)]
+        return stored.record, runs
 
     def _judge(self, runs: Sequence[Summary], waived: str | None) -> Judgement:
         return judge(runs, self._asked, self._like.track, self._session.track.ranking.alpha, waived)

@@ -6,6 +6,7 @@ from harness import submission
 from harness.track import Track, find_track
 from speedrun import console, queue_reading, queue_words
 from speedrun.answers import Verified, VerifiedAll, VerifiedEntry
+from speedrun.cluster.manning import manned
 from speedrun.commands.verify import runs_due, verify
 from speedrun.queue_work import plan, work_off, work_off_together
 from speedrun.recovery import recover
@@ -31,38 +32,46 @@ def verify_all(
         UserError: what takes a person to mend (the key, the checkout, this machine), before anything runs.
         KeyboardInterrupt: told to stop before the first verification had begun.
     """
-    recover(workspace)
+    recover(workspace, conditions.say)
     track = find_track(track_id, workspace.tracks)
     due = runs_due(track, runs)
-    voucher = Voucher(workspace, key)
+    voucher = Voucher(workspace, key, conditions.say)
     voucher.demand()
     queue = queue_reading.read(workspace, track.id, due)
     planned = plan(queue, limit)
-    if planned.now:
-        _demand_machine(workspace, track, planned.now[0].entry, voucher, conditions)
+    many = len(planned.now)
+    turns = {row.entry: f"{number} of {many} in the queue" for number, row in enumerate(planned.now, start=1)}
+    to_make = {row.entry: due - row.runs_made for row in planned.now}
 
     def say(words: str) -> None:
         if not conditions.quiet:
             console.note(words)
 
-    def verify_one(name: str) -> Verified:
-        return verify(workspace, name, track.id, key=key, runs=runs, conditions=conditions)
-
     def tell(entry: VerifiedEntry, number: int) -> None:
-        say(f"{number} of {len(planned.now)}: {queue_words.outcome(entry)}")
+        conditions.expect(len(entry.run_ids) - to_make[entry.entry])  # settled early, or some were lost
+        say(f"{number} of {many}: {queue_words.outcome(entry)}")
 
-    say(queue_words.ahead(planned.now, track.id))
-    if conditions.crew is not None:
-        conditions.crew.watch.total = sum(due - row.runs_made for row in planned.now)
-        worked_off = work_off_together(planned.now, verify_one, tell, conditions.crew)
-    else:
-        with Interrupts():  # also between two verifications, so that it is said what is done and what is left
-            worked_off = work_off(planned.now, verify_one, tell)
+    with manned(workspace, track, voucher.conditions(conditions), seats=many) as manned_conditions:
+
+        def verify_one(name: str) -> Verified:
+            turn = turns[name]
+            return verify(workspace, name, track.id, key=key, runs=runs, conditions=manned_conditions, turn=turn)
+
+        if planned.now:
+            _demand_machine(workspace, track, planned.now[0].entry, voucher, manned_conditions)
+        say(queue_words.ahead(planned.now, track.id))
+        conditions.expect(sum(to_make.values()))
+        if manned_conditions.crew is not None:
+            worked_off = work_off_together(planned.now, verify_one, tell, manned_conditions.crew)
+        else:
+            with Interrupts():  # also between two verifications, so that it is said what is done and what is left
+                worked_off = work_off(planned.now, verify_one, tell)
     return VerifiedAll(
         track=track.id,
         entries=(*worked_off.entries, *planned.impossible),
         left=tuple(row.entry for row in (*worked_off.left, *planned.later)),
         interrupted=worked_off.interrupted,
+        broken_off=worked_off.broken_off,
         broken=queue.broken,
     )
 

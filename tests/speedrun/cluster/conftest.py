@@ -12,7 +12,7 @@ from harness.track import find_track
 from speedrun.cluster import orders
 from speedrun.cluster.crew import Crew
 from speedrun.cluster.engine import Node
-from speedrun.cluster.orders import Made, Order, Said
+from speedrun.cluster.orders import Lost, Made, Order, Said
 from speedrun.cluster.watching import Watch
 from speedrun.signals import Interrupts
 
@@ -29,15 +29,19 @@ class PretendSeat:
         self.is_there = True
         self.orders: list[Order] = []
         self._behaviour = behaviour
+        self._told = ""  # where it was when it was last asked
         self._busy = threading.Lock()
 
     def node(self) -> Node | None:
+        self._told = self.node_id
         return Node(self.node_id, f"host-{self.number}") if self.is_there else None
 
     def run(self, order: bytes, wait: Callable[[], None]) -> bytes:
         assert self._busy.acquire(blocking=False), "two runs at once on one seat"
         try:
             wait()
+            if self.node_id != self._told:  # as the engine's own seats do
+                return orders.encode(Lost("its node was lost before the run began"))
             decoded = msgspec.json.decode(order, type=Order)
             self.orders.append(decoded)
             return orders.encode(self._behaviour(self, decoded))

@@ -14,11 +14,11 @@ from harness.result import Series, Verdict
 from harness.track import find_track
 from leaderboard.store import Store
 from speedrun import bout
-from speedrun.cluster import batch
+from speedrun.cluster import batch, watching
 from speedrun.cluster.crew import Call
 from speedrun.cluster.engine import LostError
-from speedrun.cluster.orders import Failed, Lost, Refused
-from speedrun.cluster.roster import MOST_LOSSES
+from speedrun.cluster.orders import Failed, Lost, Mistaken, Refused
+from speedrun.cluster.roster import MOST_FAULTS, MOST_LOSSES
 from speedrun.cluster.watching import Watch
 from speedrun.session import Conditions, open_session
 
@@ -48,7 +48,7 @@ def one_run(crew, workspace, track, mine):
 def run_batch(workspace, track, mine, crew, monkeypatch):
     """`speedrun run --on`, with pretended nodes."""
 
-    def run(behaviour, runs, seats=4, **options):
+    def run(behaviour, runs, seats=4, watch=None, **options):
         made = []
 
         @contextlib.contextmanager
@@ -58,6 +58,8 @@ def run_batch(workspace, track, mine, crew, monkeypatch):
 
         count = seats
         monkeypatch.setattr(batch, "call", call)
+        if watch is not None:
+            monkeypatch.setattr(watching, "choose", lambda title, *, total, quiet, json: watch(title, total))
         options = {"overrides": {}, "conditions": Conditions(quiet=True), **options}
         answer = batch.run_batch(workspace, mine, track, wanted=Call("ray"), runs=runs, **options)
         return answer, made[0] if made else None
@@ -251,12 +253,32 @@ def test_a_node_that_is_lost_whenever_it_is_looked_at_is_left_out(crew, workspac
         return made(order)
 
     crew = crew(behave, 2)
-    for _ in range(MOST_LOSSES + 1):
+    for _ in range(MOST_LOSSES + 2):
         one_run(crew, workspace, track, mine)
-    assert len(crew.seats[0].orders) == MOST_LOSSES
+    assert len(crew.seats[0].orders) == MOST_LOSSES + 1
     alone = crew.__class__(workspace, crew.seats[:1], crew.watch, crew.interrupts, crew.heard)
-    with pytest.raises(UserError, match="a node was lost 5 times in a row: no module named ray"):
+    with pytest.raises(UserError, match="a node was lost 6 times in a row: no module named ray"):
         one_run(alone, workspace, track, mine)
+
+
+def test_a_node_on_which_every_run_is_killed_is_left_out_and_no_single_run_costs_one(
+    crew, workspace, track, mine, made
+):
+    bad, moved = "node-0", "node-9"
+
+    def behave(seat, order):
+        return Lost("out of memory") if seat.node_id == bad and not order.look else made(order)
+
+    alone = crew(behave, 1)
+    with pytest.raises(UserError, match=rf"lost {MOST_LOSSES} times \(out of memory\)"):
+        one_run(alone, workspace, track, mine)
+    with pytest.raises(UserError, match=r"no node .* a node was lost 6 times in a row: out of memory"):
+        one_run(alone, workspace, track, mine)
+    moving = crew(behave, 1)
+    with pytest.raises(UserError, match=rf"lost {MOST_LOSSES} times"):
+        one_run(moving, workspace, track, mine)
+    moving.seats[0].node_id = moved  # the engine found it another: that one starts with nothing against it
+    one_run(moving, workspace, track, mine)
 
 
 def test_what_goes_wrong_with_one_seat_takes_no_other_with_it(crew, workspace, track, mine, made, monkeypatch):
@@ -294,6 +316,24 @@ def test_runs_on_two_machines_are_no_pair_of_a_duel(crew, workspace, track, mine
     assert on == {0: 2, 1: 5}  # the first, and the one that was lost; then all others on the second
 
 
+def test_a_seat_that_moves_between_two_runs_makes_no_pair(crew, workspace, track, mine, made, entry):
+    """Nobody loses anything when it does: its node died while nothing was going on there."""
+    entry("yours", config=(workspace.submissions / "mine" / "config.py").read_text() + "\n# other\n")
+    machines = []
+
+    def behave(seat, order):
+        if not order.look:
+            machines.append(seat.node_id)
+            seat.node_id = "node-elsewhere"
+        return made(order)
+
+    a, b = (bout.named(name, workspace) for name in ("mine", "yours"))
+    with open_session(workspace, track, Conditions(crew=crew(behave), quiet=True), "a duel") as session:
+        fought = bout.fight(session, a, b, bout.Terms("duel", 2, quiet=True))
+    assert machines == ["node-0"] + ["node-elsewhere"] * 5
+    assert len(fought.duel.pairs) == 2
+
+
 def test_what_no_node_should_say_is_one_line(crew, workspace, track, mine, made, monkeypatch):
     crew = crew(lambda seat, order: made(order))
     crew.heard = lambda: [(0, b"a library prints this"), (0, b"\xff")]
@@ -313,8 +353,133 @@ def test_a_fault_of_ours_on_a_node_is_one_line(crew, workspace, track, mine, mad
     def behave(seat, order):
         return made(order) if order.look else Failed("ValueError: oh")
 
-    with pytest.raises(UserError, match="internal error on node host-0: ValueError: oh"):
+    with pytest.raises(UserError, match="node host-0: internal error: ValueError: oh"):
         one_run(crew(behave), workspace, track, mine)
+
+
+class Waits(Watch):
+    """Knows when a seat was left out, so that another one can leave it jobs until then."""
+
+    def __init__(self, title, total):
+        super().__init__(title, total)
+        self.out = threading.Event()
+
+    def left_out(self, seat, words):
+        super().left_out(seat, words)
+        self.out.set()
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_a_node_that_fails_is_left_out_and_others_make_its_runs(run_batch, workspace, made, looks):
+    """A package that is missing there, say: it would fail first, and get every next run."""
+
+    def behave(seat, order):
+        if seat.number == 0 and (looks or not order.look):
+            return Failed("its process ended with 1: No module named 'torch'")
+        assert order.look or seat.crew.watch.out.wait(30)
+        return made(order)
+
+    answer, crew = run_batch(behave, 9, seats=2, watch=Waits)
+    assert len(answer.records) == len(stored(workspace)) == 9
+    assert sum(not order.look for order in crew.seats[1].orders) == 9
+    assert crew.watch.notes == [
+        "node host-0: internal error: its process ended with 1: No module named 'torch'; it is left out"
+    ]
+
+
+def test_a_node_whose_every_run_is_a_fault_of_ours_is_left_out(run_batch, workspace, made):
+    def behave(seat, order):
+        if seat.number == 0 and not order.look:
+            return made(order, verdict=Verdict.INTERNAL_ERROR)
+        assert order.look or seat.crew.watch.out.wait(30)
+        return made(order)
+
+    answer, crew = run_batch(behave, 20, seats=2, watch=Waits)
+    verdicts = Counter(record.verdict for record in answer.records)
+    assert verdicts == {Verdict.INTERNAL_ERROR: MOST_FAULTS, Verdict.OK: 20 - MOST_FAULTS}
+    (note,) = crew.watch.notes
+    assert note.startswith(f"node host-0: {MOST_FAULTS} runs in a row ended as INTERNAL_ERROR; speedrun show 2026")
+
+
+def test_a_fault_of_ours_now_and_then_costs_no_node(run_batch, made):
+    numbers = itertools.count(1)
+
+    def behave(seat, order):
+        fault = not order.look and next(numbers) % MOST_FAULTS
+        return made(order, verdict=Verdict.INTERNAL_ERROR if fault else Verdict.OK)
+
+    answer, crew = run_batch(behave, 12, seats=1)
+    assert len(answer.records) == 12
+    assert crew.watch.notes == []
+
+
+def test_when_no_node_is_left_the_answer_names_what_was_made(run_batch, workspace, made):
+    numbers = itertools.count(1)
+
+    def behave(seat, order):
+        return Refused("the disk is full") if not order.look and next(numbers) > 3 else made(order)
+
+    answer, _ = run_batch(behave, 9, seats=2)
+    assert {record.run_id for record in answer.records} == {run.run_id for run in stored(workspace)}
+    assert len(answer.files) == 3
+    assert answer.broken_off.startswith("no node of the cluster can make these runs: node host-")
+    assert answer.exit_code == 1
+
+
+def test_what_no_node_could_make_ends_the_command_and_leaves_no_node_out(run_batch, made):
+    def behave(seat, order):
+        return made(order) if order.look else Mistaken("Config: n_heads must divide width")
+
+    watch = []
+
+    class Remembers(Watch):
+        def __init__(self, title, total):
+            super().__init__(title, total)
+            watch.append(self)
+
+    with pytest.raises(UserError) as raised:
+        run_batch(behave, 8, watch=Remembers)
+    assert str(raised.value) == "Config: n_heads must divide width"
+    assert watch[0].notes == []
+
+
+def test_a_run_whose_record_could_not_be_stored_waits_for_the_next_command(run_batch, workspace, made, monkeypatch):
+    add, numbers, ran = Store.add, itertools.count(1), []
+
+    def fails(store, record, signature=None):
+        if next(numbers) == 3:
+            raise UserError("locked by another process for 60 s")
+        return add(store, record, signature)
+
+    def behave(seat, order):
+        if not order.look:
+            ran.append(order.job)
+        return made(order)
+
+    monkeypatch.setattr(Store, "add", fails)
+    answer, _ = run_batch(behave, 5, seats=1)
+    assert answer.broken_off == "locked by another process for 60 s"
+    assert len(stored(workspace)) == 2
+    answer, _ = run_batch(behave, 5, seats=1, resume=True)
+    assert len(ran) == len(answer.records) == len(stored(workspace)) == 5  # none was made again
+    assert list((workspace.cache / "runs").iterdir()) == []
+
+
+def test_who_goes_on_is_told_which_runs_are_made_again(run_batch, workspace, made, capsys):
+    numbers = itertools.count(1)
+
+    def behave(seat, order):
+        return made(order, verdict=Verdict.INTERNAL_ERROR if not order.look and next(numbers) == 2 else Verdict.OK)
+
+    run_batch(behave, 4, seats=1)
+    loud = Conditions()
+    answer, _ = run_batch(behave, 4, seats=1, resume=True, conditions=loud)
+    assert (
+        "3 of 4 runs are there already; 1 more had no verdict of the entry's and are made again"
+        in capsys.readouterr().err
+    )
+    assert len(answer.records) == 4
+    assert len(stored(workspace)) == 5
 
 
 def test_a_run_whose_process_was_killed_on_its_node_is_made_again(crew, workspace, track, mine, made):
@@ -445,3 +610,9 @@ def test_threads_share_seats_without_two_runs_on_one(crew, workspace, track, min
 def test_an_address_that_is_none_is_refused_before_anything_is_said(address):
     with pytest.raises(UserError, match=r"--on takes ray \(the cluster of this machine\) or ray://HOST:PORT, not"):
         Call(address)
+
+
+def test_artifacts_of_runs_elsewhere_can_not_be_kept(speedrun, mine):
+    said = speedrun("run", "mine", "--track", "cpu-blink", "--on", "ray", "--keep", "3")
+    assert said.code == 2
+    assert "those of runs on a cluster are not kept; leave it out" in said.err

@@ -12,11 +12,12 @@ import psutil
 import pytest
 
 from harness import submission
+from harness.errors import UserError
 from harness.result import Verdict
 from leaderboard.schema import decode
-from speedrun.cluster import orders, task
-from speedrun.cluster.orders import Began, Failed, Lost, Made, Order, Refused
-from speedrun.workspace import find_workspace
+from speedrun.cluster import node, orders, task
+from speedrun.cluster.orders import Began, Failed, Lost, Made, Mistaken, Order, Refused
+from speedrun.workspace import Workspace, find_workspace
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +93,28 @@ def test_a_look_and_a_run_are_made_by_one_process(order):
     assert decode(bytes(made.record)).verdict is Verdict.INTERRUPTED
     ask(order)
     assert waiting() == process
+
+
+def test_overrides_that_the_entry_does_not_take_are_no_fault_of_the_node(order):
+    """Every other node would answer the same."""
+    wrong = msgspec.structs.replace(msgspec.json.decode(order_on("cpu-smoke"), type=Order), overrides={"n_heads": "7"})
+    answer = orders.decode(task.carry_out(orders.encode(wrong), lambda said: None))
+    process = waiting()
+    assert isinstance(answer, Mistaken)
+    assert "must be a multiple of 4 × n_heads" in answer.words
+    ask(order)
+    assert waiting() == process
+
+
+def test_a_node_where_a_run_can_not_begin_refuses_it(monkeypatch):
+    """Its data lies where an entry could read it, say; another node may do better."""
+
+    def begins(request, observe):
+        raise UserError("the scored text lies below /usr")
+
+    monkeypatch.setattr(node, "run_entry", begins)
+    asked = msgspec.json.decode(order_on("cpu-smoke"), type=Order)
+    assert node.carry_out(asked, Workspace(task.ROOT, node.home())) == Refused("the scored text lies below /usr")
 
 
 def test_a_process_that_died_while_it_waited_is_replaced(order):

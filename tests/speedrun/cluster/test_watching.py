@@ -118,6 +118,23 @@ def test_a_failed_run_is_told_without_a_loss(make_record):
     assert out.getvalue().splitlines()[-1] == "[a node] mine: CRASHED · 1 done, 0 running, 0 queued"
 
 
+def test_what_has_to_be_read_is_told_however_quiet_it_is(capsys):
+    for quiet in (True, False):
+        watching.choose("t", total=1, quiet=quiet, json=False).say("it is not signed")
+        assert capsys.readouterr().err == "it is not signed\n"
+    watching.choose("t", total=1, quiet=True, json=True).say("it is not signed")
+    event = json.loads(capsys.readouterr().err)
+    assert (event["event"], event["words"]) == ("note", "it is not signed")
+
+
+def test_what_is_expected_can_change():
+    watch = Watch("a title")
+    assert watch.queued is None
+    watch.expect(10)
+    watch.expect(-4)
+    assert (watch.total, watch.queued) == (6, 6)
+
+
 def test_who_looks_is_chosen_by_the_options(monkeypatch):
     assert type(watching.choose("t", total=1, quiet=False, json=True)) is Events
     assert type(watching.choose("t", total=1, quiet=True, json=False)) is Watch
