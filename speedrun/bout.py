@@ -95,7 +95,8 @@ def fight(session: Session, a: Contender, b: Contender, terms: Terms) -> Fought:
 
     Raises:
         KeyboardInterrupt: told to stop before the first pair was complete.
-        UserError: runs that can't be vouched for, a mistake that keeps a run from starting, no space for the duel.
+        UserError: runs that can't be vouched for, what keeps the first run from being made, no space for the duel. What
+            keeps a later run from being made is why it ended.
     """
     if terms.voucher is not None:
         for contender in (a, b):
@@ -116,6 +117,7 @@ class _Bout:
         self._duel_file = ""
 
     def fight(self) -> Fought:
+        broken_off = ""
         try:
             while not (because := over(self._duel, self._outcome, self._runs)):
                 self._make_pair()
@@ -123,12 +125,17 @@ class _Bout:
             if not self._duel.pairs:
                 raise
             because = "it was interrupted"
+        except UserError as error:  # the disk is full, say, or no node is left
+            if not self._runs:
+                raise
+            because = broken_off = f"it broke off: {error}"
         if not self._duel_file:
             self._write()
         return Fought(
             duel=self._duel,
             outcome=self._outcome,
             because=because,
+            broken_off=broken_off,
             files=(self._duel_file, *self._run_files),
         )
 

@@ -51,6 +51,8 @@ def show_retimed(value: Retimed, console: Console) -> None:
         if number or value.left_out:
             console.print()
         _show(fought, console)
+    if value.broken_off:
+        console.print(Text(f"\nNot all was re-timed: {plain(value.broken_off, 1000)}"))
     told = "These runs count in no mean; speedrun leaderboard --history shows them beside the records."
     console.print(Text(f"\n{told}"))
 

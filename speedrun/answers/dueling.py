@@ -11,6 +11,7 @@ class Fought(Part, frozen=True, kw_only=True):
     outcome: Outcome
     because: str  # why it ended
     files: tuple[str, ...]  # the duel's, then the runs'
+    broken_off: str = ""  # the same, where another run could not be made; empty: any could
 
 
 class Dueled(Answer, frozen=True, kw_only=True, tag="duel"):
@@ -33,9 +34,10 @@ class Retimed(Answer, frozen=True, kw_only=True, tag="retime"):
     fought: tuple[Fought, ...]
     left_out: tuple[str, ...]  # which record could not be run again, and why
     interrupted: bool
+    broken_off: str = ""  # why duels are missing; empty: none is
 
     @property
     def exit_code(self) -> int:
         if self.interrupted:
             return 130
-        return 0 if all(one.outcome.settled == "a" for one in self.fought) else 1
+        return 0 if not self.broken_off and all(one.outcome.settled == "a" for one in self.fought) else 1

@@ -56,6 +56,7 @@ def retime(workspace: Workspace, track_id: str, *, pairs: int, key: Path | None,
             conditions.say(words)
         conditions.expect(2 * pairs * len(line.bouts))
         fought: list[Fought] = []
+        broken_off = ""
         for number, bout in enumerate(line.bouts, 1):
             if not conditions.quiet:
                 console.note(f"duel {number} of {len(line.bouts)}: {bout.new.entry.name} against {bout.old.entry.name}")
@@ -65,9 +66,18 @@ def retime(workspace: Workspace, track_id: str, *, pairs: int, key: Path | None,
                 if not fought:
                     raise
                 break
+            except UserError as error:
+                if not fought:
+                    raise
+                broken_off = f"duel {number} of {len(line.bouts)} could not begin: {error}"
+                break
+            if broken_off := fought[-1].broken_off:
+                break
             runs = len(fought[-1].files) - 1  # beside the duel itself
             conditions.expect(runs - 2 * pairs)  # it was settled early, or some failed
-        return Retimed(fought=tuple(fought), left_out=line.left_out, interrupted=session.interrupted)
+        return Retimed(
+            fought=tuple(fought), left_out=line.left_out, interrupted=session.interrupted, broken_off=broken_off
+        )
 
 
 class _Bout(NamedTuple):

@@ -84,6 +84,8 @@ class Rehearsal:
         end = next(self._script[request.submission.name])
         if end is None:
             raise KeyboardInterrupt
+        if isinstance(end, UserError):
+            raise end
         self.order.append(request.submission.name)
         record = first_record(request, scored_stream(request).size - 1)
         if end.verdict is Verdict.OK:
@@ -355,6 +357,22 @@ def test_retimings_are_shown_one_after_the_other(rehearse):
     assert lines[-1].startswith("These runs count in no mean")
     assert value.exit_code == 1
     assert Retimed(fought=(one,), left_out=(), interrupted=False).exit_code == 0
+    broken_off = Retimed(fought=(one,), left_out=(), interrupted=False, broken_off="the disk is full")
+    assert "Not all was re-timed: the disk is full" in text(broken_off)
+    assert broken_off.exit_code == 1
+
+
+def test_what_was_made_before_a_duel_breaks_off_is_told(rehearse, workspace):
+    full = UserError("no space is left")
+    fought, rehearsal = rehearse([1.5, 1.6], [1.6, full], pairs=3)
+    assert fought.because == fought.broken_off == "it broke off: no space is left"
+    duel, _ = on_disk(workspace)
+    assert (duel, len(duel.pairs)) == (fought.duel, 1)
+    assert len(fought.files) - 1 == len(rehearsal.order) == 2
+    assert "it broke off: no space is left" in " ".join(text(asked(fought)))
+    assert asked(fought).exit_code == 1
+    with pytest.raises(UserError, match="no space is left"):
+        rehearse([full], [1.6], pairs=3)
 
 
 @pytest.mark.parametrize(
