@@ -1,6 +1,7 @@
 """Duels from the command line. Rules of going on and of stopping are tried on rehearsed runs: real requests, records
 and files, no sandbox. One story runs everything for real."""
 
+import contextlib
 import io
 import json
 import shutil
@@ -8,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import msgspec
@@ -405,6 +407,42 @@ def test_nothing_to_retime_is_one_line(workspace, speedrun, blink):
     said = speedrun("retime", "--track", blink)
     assert (said.code, said.err.count("\n")) == (2, 1)
     assert "cpu-blink has no two verified records in a row that can be run on this hardware" in said.err
+
+
+def test_a_duel_that_can_not_begin_leaves_those_before_it(rehearse, workspace, blink, monkeypatch):
+    """Three records in a row that nobody has to make: only what comes of their duels is of interest."""
+    first, rehearsal = rehearse([1.5, 1.501], [1.7, 1.702], pairs=2, purpose="retime")
+    cut, _ = rehearse([1.5], [1.7, UserError("no node is left")], pairs=2, purpose="retime")
+    bouts = tuple(retime._Bout(*(bout.named(name, workspace) for name in ("mine", "theirs"))) for _ in range(3))
+    sha256 = find_track(blink, workspace.tracks).sha256
+    history = SimpleNamespace(track=SimpleNamespace(sha256=sha256))
+    monkeypatch.setattr(retime, "histories", lambda *_: [history])
+    monkeypatch.setattr(retime, "_line", lambda *_: retime._Line(history, bouts, ()))
+    monkeypatch.setattr(retime, "open_session", lambda *_: contextlib.nullcontext(rehearsal))
+    monkeypatch.setattr(retime, "find", lambda histories, here: histories[0])
+
+    def timed_again(*ends):
+        script = iter(ends)
+
+        def fight(*_):
+            end = next(script)
+            if isinstance(end, UserError):
+                raise end
+            return end
+
+        monkeypatch.setattr(retime, "fight", fight)
+        return retime.retime(workspace, blink, pairs=2, key=None, conditions=Conditions(quiet=True))
+
+    full = UserError("the disk is full")
+    whole = timed_again(first, first, first)
+    assert (len(whole.fought), whole.broken_off, whole.exit_code) == (3, "", 0)
+    begun = timed_again(first, full)
+    assert (begun.fought, begun.broken_off) == ((first,), "duel 2 of 3 could not begin: the disk is full")
+    assert begun.exit_code == 1
+    broken_off = timed_again(first, cut)
+    assert (broken_off.fought, broken_off.broken_off) == ((first, cut), "it broke off: no node is left")
+    with pytest.raises(UserError, match="the disk is full"):
+        timed_again(full)
 
 
 class Maintainer:
